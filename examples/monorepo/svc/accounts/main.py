@@ -1,0 +1,3 @@
+from serve import serve
+
+serve({"/healthz": "ok", "/users": [{"id": 1, "name": "Ada"}]})

@@ -1,0 +1,5 @@
+"""What the application says."""
+
+
+def greeting(name: str) -> str:
+    return f"hello, {name}\n"

@@ -1,0 +1,1 @@
+"""The loop that sees both decisions and effects."""

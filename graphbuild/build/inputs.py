@@ -1,0 +1,249 @@
+"""The workspace's files as a build sees them: chosen by globs, hashed once, remembered by stat.
+
+A file's digest is taken from the stat cache when its size, mtime, ctime and inode are what they were. A file touched
+within the clock's grain of the scan is *racy*: it may change again without its stat changing, so its digest is used
+but not remembered (git's rule for racy index entries). Everything that was looked at is noted, for the certificate of
+an unchanged build. Symlinks are inputs themselves and never followed.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+from blake3 import blake3
+
+from graphbuild.build.glob import Match, ignore_matcher, is_literal, literal_prefix, matcher
+from graphbuild.build.statcache import StatCache
+from graphbuild.layers.cancel import Cancel, check, never
+from graphbuild.rules.actions import Sources
+from graphbuild.values.entry import Kind
+from graphbuild.values.errors import mistake
+
+IGNORE_FILE = ".graphbuildignore"
+_BLOCK = 1 << 20
+_LARGE = 16 << 20  # from this size blake3 uses all cores
+_LARGE_BLOCK = 8 << 20
+_GRAIN = 50_000_000  # ns: the coarsest clock tick of a local file system, with room
+
+Signature = tuple[int, int, int, int, int]  # size, mtime_ns, ctime_ns, inode, mode
+
+
+class SourceFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A file of the workspace as an input: its mode is 0755 or 0644, whatever its permissions are on disk."""
+
+    path: bytes  # relative to the Sources' folder
+    kind: Kind
+    mode: int
+    size: int = 0
+    digest: bytes = b""
+    target: bytes = b""
+    signature: Signature = (0, 0, 0, 0, 0)
+
+
+def signature(status: os.stat_result) -> Signature:
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)
+
+
+class Inputs:
+    """The inputs of one build. Thread-safe: what is shared is only ever added to."""
+
+    def __init__(self, root: Path, cache_folder: Path, cancelled: Cancel = never) -> None:
+        self.root = root
+        self.watched: dict[bytes, Signature | None] = {}  # absolute path → what it was; None: it was not there
+        self.racy = False
+        self._cache_folder = cache_folder
+        self._cancelled = cancelled
+        self._settled = time.time_ns() - _GRAIN  # what changed before this shows a later change in its stat
+        self._scans: dict[Sources, list[SourceFile]] = {}
+
+    def watch(self, path: Path | bytes) -> os.stat_result | None:
+        """Note that the build depends on this path as it is now; its lstat, or None when it is not there."""
+        name = os.fsencode(path)
+        try:
+            status = os.lstat(name)
+        except (FileNotFoundError, NotADirectoryError):
+            self.watched[name] = None
+            return None
+        self._note(name, status)
+        return status
+
+    def scan(self, sources: Sources) -> list[SourceFile]:
+        """The files that the patterns choose, sorted by path. GraphbuildError when a pattern without wildcards matches nothing."""
+        known = self._scans.get(sources)
+        if known is None:
+            known = self._scans[sources] = self._scan(sources)
+        return known
+
+    def file(self, path: str) -> SourceFile:
+        """One file of the workspace by its path from the root. GraphbuildError when it is missing or no regular file."""
+        absolute = os.fsencode(self.root / path)
+        self._refuse_links(path)
+        status = self.watch(absolute)
+        if status is None:
+            raise mistake(f"no such file: {path}")
+        if not stat.S_ISREG(status.st_mode):
+            raise mistake(f"{path} is not a regular file")
+        cache = StatCache(self._cache_folder, os.path.dirname(absolute))
+        found = self._source(os.path.basename(absolute), absolute, status, cache)
+        cache.save()
+        return found
+
+    def kind(self, path: str) -> Kind:
+        """Whether a path of the workspace is a FILE, a DIRECTORY or a SYMLINK. GraphbuildError when it is none."""
+        self._refuse_links(path)
+        status = self.watch(os.fsencode(self.root / path))
+        if status is None:
+            raise mistake(f"no such file or folder: {path}")
+        for test, kind in ((stat.S_ISREG, Kind.FILE), (stat.S_ISDIR, Kind.DIRECTORY), (stat.S_ISLNK, Kind.SYMLINK)):
+            if test(status.st_mode):
+                return kind
+        raise mistake(f"{path} is neither a file, a folder nor a symlink")
+
+    def opener(self, sources: Sources) -> Callable[[SourceFile], int]:
+        """What opens scanned files for reading; GraphbuildError for one that is not what was scanned any more."""
+        folder = os.fsencode(self.root / sources.folder) + b"/"
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+        def open_source(source: SourceFile) -> int:
+            try:
+                descriptor = os.open(folder + source.path, flags)
+            except OSError as error:
+                raise mistake(f"{os.fsdecode(folder + source.path)} went away while it was built from: {error.strerror}") from None
+            if signature(os.fstat(descriptor)) != source.signature:
+                os.close(descriptor)
+                raise mistake(f"{os.fsdecode(folder + source.path)} changed while it was built from", hint="run again when it is quiet")
+            return descriptor
+
+        return open_source
+
+    def _note(self, name: bytes, status: os.stat_result) -> Signature:
+        """Remember what a path was."""
+        sign = self.watched[name] = signature(status)
+        if self._is_racy(sign):
+            self.racy = True
+        return sign
+
+    def _is_racy(self, sign: Signature) -> bool:
+        """Whether a file is too fresh to be remembered beyond this build: changed again, it might look the same."""
+        return sign[1] >= self._settled or sign[2] >= self._settled
+
+    def _scan(self, sources: Sources) -> list[SourceFile]:
+        folder = os.fsencode(self.root / sources.folder)
+        cache = StatCache(self._cache_folder, folder)
+        chosen = matcher(sources.patterns)
+        positive = [pattern.strip("/") for pattern in sources.patterns if not pattern.startswith("!")]
+        found: dict[bytes, SourceFile] = {}
+        for start in _starts(positive):
+            self._refuse_links("/".join(part for part in (sources.folder, start) if part))
+            self._walk(folder, os.fsencode(start), chosen, self._ignored(sources.folder), cache, found)
+        cache.save()
+        for pattern in positive:
+            name = os.fsencode(pattern)
+            if is_literal(pattern) and name not in found and not any(path.startswith(name + b"/") for path in found):
+                raise mistake(f"no such file or folder: {'/'.join(filter(None, (sources.folder, pattern)))}")
+        if not found:
+            raise mistake(f"nothing matches {', '.join(sources.patterns)} in //{sources.folder}")
+        return [found[path] for path in sorted(found)]
+
+    def _walk(
+        self,
+        folder: bytes,
+        start: bytes,
+        chosen: Match,
+        ignored: Callable[[bytes, bool], bool] | None,
+        cache: StatCache,
+        found: dict[bytes, SourceFile],
+    ) -> None:
+        """Collect into `found` all that is chosen at or below `start` (relative to `folder`)."""
+        status = self.watch(os.path.join(folder, start) if start else folder)
+        if status is None:
+            return
+        if not stat.S_ISDIR(status.st_mode):
+            if chosen(start):
+                found[start] = self._source(start, os.path.join(folder, start), status, cache)
+            return
+        stack = [start]
+        while stack:
+            relative = stack.pop()
+            absolute = os.path.join(folder, relative) if relative else folder
+            check(self._cancelled)
+            with os.scandir(absolute) as entries:
+                for entry in entries:
+                    path = relative + b"/" + entry.name if relative else entry.name
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    if ignored is not None and ignored(path, is_folder):
+                        continue
+                    if is_folder:
+                        self._note(entry.path, entry.stat(follow_symlinks=False))
+                        stack.append(path)
+                        if chosen(path):
+                            found[path] = SourceFile(path, Kind.DIRECTORY, 0o755)
+                    elif chosen(path):
+                        found[path] = self._source(path, entry.path, entry.stat(follow_symlinks=False), cache)
+
+    def _source(self, path: bytes, absolute: bytes, status: os.stat_result, cache: StatCache) -> SourceFile:
+        mode = status.st_mode
+        sign = self._note(absolute, status)
+        if stat.S_ISLNK(mode):
+            return SourceFile(path, Kind.SYMLINK, 0o777, target=os.readlink(absolute), signature=sign)
+        if not stat.S_ISREG(mode):
+            raise mistake(
+                f"{os.fsdecode(absolute)} is neither a file, a folder nor a symlink", hint=f"exclude it, or list it in {IGNORE_FILE}"
+            )
+        permissions = 0o755 if mode & 0o100 else 0o644
+        digest = cache.get(path, sign)
+        if digest is None:
+            digest = hash_file(absolute, status.st_size, self._cancelled)
+            if not self._is_racy(sign):
+                cache.put(path, sign, digest)
+        return SourceFile(path, Kind.FILE, permissions, status.st_size, digest, signature=sign)
+
+    def _ignored(self, folder: str) -> Callable[[bytes, bool], bool] | None:
+        """What the ignore files of the workspace and of the folder leave out, by paths relative to the folder; None for nothing."""
+        base = os.fsencode(folder) + b"/" if folder else b""
+        tests = []
+        for place, prefix in dict.fromkeys((("", base), (folder, b""))):
+            file = self.root / place / IGNORE_FILE
+            if self.watch(file) is not None and (place == folder or prefix):
+                tests.append((prefix, ignore_matcher(file.read_text(errors="surrogateescape").splitlines())))
+
+        def ignored(path: bytes, is_folder: bool) -> bool:
+            return any(test(prefix + path, is_folder) for prefix, test in tests)
+
+        return ignored if tests else None
+
+    def _refuse_links(self, path: str) -> None:
+        """A path whose folders are symlinks could lead out of the workspace: GraphbuildError."""
+        parts = path.split("/")
+        for count in range(1, len(parts)):
+            if (self.root / "/".join(parts[:count])).is_symlink():
+                raise mistake(f"{path} goes through the symlink {'/'.join(parts[:count])}", hint="name the folder itself")
+
+
+def hash_file(path: bytes, size: int, cancelled: Cancel = never) -> bytes:
+    """blake3 of a file's content, 32 bytes. It is read, not mapped: the user may truncate it meanwhile, and a map then kills us (SIGBUS)."""
+    large = size >= _LARGE
+    hasher = blake3(max_threads=blake3.AUTO) if large else blake3()
+    block = memoryview(bytearray(_LARGE_BLOCK if large else min(size + 1, _BLOCK)))
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        while count := os.readv(descriptor, [block]):
+            check(cancelled)
+            hasher.update(block[:count])
+            if count < len(block):  # a regular file's read is short at its end alone
+                break
+    finally:
+        os.close(descriptor)
+    return hasher.digest()
+
+
+def _starts(patterns: Iterable[str]) -> Sequence[str]:
+    """The folders to search, none below another."""
+    starts: list[str] = []
+    for start in sorted({literal_prefix(pattern) for pattern in patterns}):
+        if not any(not known or start.startswith(f"{known}/") for known in starts):
+            starts.append(start)
+    return starts

@@ -1,0 +1,116 @@
+"""Action keys: a list of named fields, one encoding of it, one hash of that. `explain` reads the same fields.
+
+A field is in here if it can change the action's output, and only then. Digests stand for inputs and parents; labels,
+timeouts, secrets' values, cache mounts' contents and the machine are in no field. Values are plain: str, int, bool,
+None, bytes, and lists of them.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from graphbuild.values.digest import Digest, tree
+from graphbuild.values.entry import Entry, encode_index
+
+# Bump when graphbuild itself makes another output from the same fields: the sandbox, capture, the tar, the merge.
+VERSION = 1
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Field(msgspec.Struct, frozen=True, array_like=True):
+    """One field of a key. `names` say, for people, what the items of a list are; they are not hashed."""
+
+    name: str
+    value: Any
+    names: tuple[str, ...] = ()
+
+
+Fields = tuple[Field, ...]
+
+
+def key_of(fields: Fields) -> Digest:
+    """The key: blake3 over MessagePack of [version, [[name, value], …]]."""
+    return tree(blake3(_encoder.encode([VERSION, [[field.name, field.value] for field in fields]])).hexdigest())
+
+
+def encode_fields(fields: Fields) -> bytes:
+    return _encoder.encode(fields)
+
+
+def decode_fields(data: bytes) -> Fields:
+    """The fields a result was stored with; () for what cannot be read any more."""
+    try:
+        return msgspec.msgpack.decode(data, type=Fields)
+    except msgspec.DecodeError:
+        return ()
+
+
+def digest_of_entries(entries: list[Entry]) -> bytes:
+    """A digest of selected entries, for keys that depend on some paths of a tree and on nothing else of it."""
+    return blake3(encode_index(entries)).digest()
+
+
+def difference(old: Fields, new: Fields) -> list[str]:
+    """What changed between two keys, a line each, for people. Empty when nothing did."""
+    before = {field.name: field for field in old}
+    after = {field.name: field for field in new}
+    lines: list[str] = []
+    for name in dict.fromkeys((*before, *after)):
+        one, other = before.get(name), after.get(name)
+        if one is None or other is None:
+            lines.append(f"{name} {'added' if one is None else 'removed'}")
+        elif one.value != other.value:
+            lines.extend(_changed(one, other))
+    return lines
+
+
+def _changed(one: Field, other: Field) -> list[str]:
+    if isinstance(one.value, list) and isinstance(other.value, list):
+        return _changed_list(one, other)
+    return [f"{one.name}: {_shown(one.value)} → {_shown(other.value)}"]
+
+
+def _changed_list(one: Field, other: Field) -> list[str]:
+    """Item by item: by name where the items have names, by their first element where they are pairs, else by place."""
+    before, after = _keyed(one), _keyed(other)
+    lines = []
+    for name in dict.fromkeys((*before, *after)):
+        if name not in after:
+            lines.append(f"{one.name}: {name} removed")
+        elif name not in before:
+            lines.append(f"{one.name}: {name} added")
+        elif before[name] != after[name]:
+            lines.append(f"{one.name}: {name} changed, {_change(before[name], after[name])}")
+    return lines or [f"{one.name}: the order changed"]
+
+
+def _keyed(field: Field) -> dict[str, Any]:
+    if len(field.names) == len(field.value):
+        return dict(zip(field.names, field.value, strict=True))
+    if all(isinstance(item, list) and item for item in field.value):
+        return {_shown(item[0]): item[1:] for item in field.value}
+    return {f"[{index}]": item for index, item in enumerate(field.value)}
+
+
+def _change(one: Any, other: Any) -> str:
+    """Two values, of lists only what differs."""
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = [(before, after) for before, after in zip(one, other, strict=True) if before != after]
+        one, other = [before for before, _ in pairs], [after for _, after in pairs]
+    return f"{_shown(one)} → {_shown(other)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()[:12] if len(value) == 32 else value.decode("utf-8", "backslashreplace")
+    if isinstance(value, list):
+        return " ".join(_shown(item) for item in value) or "(empty)"
+    text = str(value)
+    if _DIGEST.fullmatch(text):
+        return text[:12]
+    return text if len(text) <= 200 else f"{text[:200]}…"

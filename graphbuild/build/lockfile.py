@@ -1,0 +1,136 @@
+"""build.lock: what was resolved from outside, pinned, one file a workspace.
+
+JSON, sorted, one entry a line group, so that a change shows as a readable diff. An entry is named by its rule and the
+request it answers: what the target says, not the target's name. Two targets that ask the same share an entry.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from graphbuild.graph.configure import Configured
+from graphbuild.rules.api import LockContext
+from graphbuild.values.errors import Place, mistake
+
+NAME = "build.lock"
+_VERSION = 1
+
+
+class Entry(msgspec.Struct, frozen=True, order=True):
+    """One locked answer. `data` is plain JSON, as the rule's `lock` returned it."""
+
+    rule: str
+    request: str
+    data: Any
+
+
+class _File(msgspec.Struct, frozen=True):
+    version: int
+    entries: list[Entry]
+
+
+class LockFile:
+    """The workspace's lock. Nothing is written before `save`."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / NAME
+        self._entries: dict[tuple[str, str], Any] = {}
+        self._changed = False
+        self._read()
+
+    def get(self, target: Configured) -> Any:
+        """The locked data of a target; None when it is not locked."""
+        return self._entries.get(_key(target))
+
+    def resolve(self, targets: Iterable[Configured], context: Callable[[Configured], LockContext], *, update: bool) -> list[str]:
+        """Lock what is not locked yet, or everything with `update`. Returns the requests whose answer is new, a line each."""
+        changes: list[str] = []
+        done: set[tuple[str, str]] = set()
+        for target in targets:
+            key = _key(target)
+            if target.rule.lock is None or key in done or (key in self._entries and not update):
+                continue
+            done.add(key)
+            data = msgspec.json.decode(msgspec.json.encode(target.rule.lock(context(target), target.attributes)))
+            changes.extend(f"{target.label}: {line}" for line in difference(self._entries.get(key), data))
+            if self._entries.get(key) != data:
+                self._entries[key] = data
+                self._changed = True
+        return changes
+
+    def prune(self, targets: Iterable[Configured]) -> int:
+        """Drop entries that no target asks for; how many. For callers that know every target of the workspace."""
+        wanted = {_key(target) for target in targets if target.rule.lock}
+        stale = [key for key in self._entries if key not in wanted]
+        for key in stale:
+            del self._entries[key]
+        self._changed = self._changed or bool(stale)
+        return len(stale)
+
+    def save(self) -> bool:
+        """Write what changed, atomically; whether there was anything to write."""
+        if not self._changed:
+            return False
+        entries = [Entry(rule, request, data) for (rule, request), data in sorted(self._entries.items())]
+        text = msgspec.json.format(msgspec.json.encode(_File(_VERSION, entries), order="sorted"), indent=1) + b"\n"
+        temporary = self.path.with_name(f".{NAME}.{os.getpid()}")
+        with temporary.open("wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(self.path)
+        self._changed = False
+        return True
+
+    def _read(self) -> None:
+        try:
+            text = self.path.read_bytes()
+        except FileNotFoundError:
+            return
+        try:
+            file = msgspec.json.decode(text, type=_File)
+        except msgspec.DecodeError as error:
+            raise mistake(
+                f"it cannot be read: {error}", Place(NAME, 1), "restore it from version control, or delete it and lock anew"
+            ) from None
+        if file.version != _VERSION:
+            raise mistake(f"it is of version {file.version}, this graphbuild reads {_VERSION}", Place(NAME, 1))
+        self._entries = {(entry.rule, entry.request): entry.data for entry in file.entries}
+
+
+def _key(target: Configured) -> tuple[str, str]:
+    rule = target.rule
+    request = rule.lock_key(target.attributes) if rule.lock_key else msgspec.json.encode(target.attributes, order="sorted").decode()
+    return rule.name, request
+
+
+def difference(old: Any, new: Any) -> list[str]:
+    """What a new answer changes, a line an item, for lists of things with a name and a version; a word for anything else."""
+    if old == new:
+        return []
+    before, after = _versions(old), _versions(new)
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        one, other = before.get(name), after.get(name)
+        if one != other:
+            lines.append(f"{name} {one or '(new)'} → {other or '(gone)'}")
+    return lines or ["locked" if old is None else "changed"]
+
+
+def _versions(data: Any) -> dict[str, str]:
+    """Every `{"name": …, "version": …}` anywhere in plain data."""
+    found: dict[str, str] = {}
+    stack = [data]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if isinstance(item.get("name"), str) and isinstance(item.get("version"), str):
+                found[item["name"]] = item["version"]
+            else:
+                stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+    return found

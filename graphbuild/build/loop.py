@@ -1,0 +1,365 @@
+"""The loop: it asks the schedule what is ready, decides hits itself, gives misses to worker threads, and tells the listener.
+
+One thread owns the schedule, the results and the listener; workers only get an action and send messages back. A worker
+thread lives as long as the build: the sandbox dies with the thread that started it.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from graphbuild.build.explain import reasons
+from graphbuild.build.keys import Fields, decode_fields, encode_fields, key_of
+from graphbuild.build.perform import Prepared, prepare, reads_workspace
+from graphbuild.build.world import World
+from graphbuild.graph.analyze import Graph, Node
+from graphbuild.layers.cancel import Cancelled
+from graphbuild.rules.actions import ExportFiles, Image, Ref
+from graphbuild.schedule import Schedule
+from graphbuild.store.actions import LastRun, Outputs, Record
+from graphbuild.values.digest import Digest
+from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem
+from graphbuild.values.events import (
+    ActionFinished,
+    ActionOutput,
+    ActionProgress,
+    ActionStarted,
+    ActionWaiting,
+    BuildFinished,
+    Event,
+    Exported,
+    Failure,
+    Listener,
+    Outcome,
+    Status,
+)
+
+_TICK = 0.1  # seconds between two ticks of the display
+_TAIL = 40  # lines of a failed step's output that its failure holds
+_TAIL_BYTES = 16 << 10  # what of its output is kept in memory for that
+_SHOWN_BYTES = 2 << 20  # what of a step's output the listener hears of: a display is no place for a flood
+
+
+class Done(msgspec.Struct, frozen=True):
+    """How an action ended."""
+
+    outputs: Outputs | None
+    finished: ActionFinished
+    last: LastRun | None = None
+    error: GraphbuildError | None = None
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How a build ended. `problems` are the failures, in the order in which they happened."""
+
+    finished: BuildFinished
+    errors: tuple[GraphbuildError, ...]
+
+
+class Loop:
+    """One build of one graph."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        world: World,
+        listener: Listener,
+        *,
+        workspace: str,
+        keep_going: bool,
+        fresh: Callable[[Ref], bool],
+        started: float,
+    ) -> None:
+        """`fresh(ref)`: build it even if its result is known (`--no-cache`). `started`: time.monotonic() of the build's start."""
+        self._nodes: Sequence[Node] = list(graph.nodes.values())
+        numbers = {node.ref: number for number, node in enumerate(self._nodes)}
+        self._schedule = Schedule([[numbers[need] for need in node.needs] for node in self._nodes], keep_going=keep_going)
+        self._world = world
+        self._listener = listener
+        self._workspace = workspace
+        self._jobs = world.settings.jobs
+        self._fresh = fresh
+        self._started = started
+        self._work: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Event | tuple[int, Done] | Exception] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._running = 0
+        self._counts = {"built": 0, "cached": 0, "failed": 0, "skipped": 0}
+        self._saved = 0.0
+        self._errors: list[GraphbuildError] = []
+        self._lasts: list[tuple[str, LastRun]] = []
+
+    def run(self) -> Result:
+        """Build. Returns when every action is in a final state, also after a failure or a cancellation."""
+        try:
+            while not self._schedule.finished:
+                self._start_ready()
+                if not self._schedule.finished:
+                    self._receive()
+        finally:
+            for _ in self._threads:
+                self._work.put(None)
+            for thread in self._threads:
+                thread.join()
+        while not self._inbox.empty():
+            self._receive()
+        self._world.store.set_lasts(self._workspace, self._lasts)
+        status: Outcome = "interrupted" if self._world.cancelled() else "failed" if self._errors else "ok"
+        finished = BuildFinished(status, **self._counts, seconds=self._now(), saved=self._saved)
+        self._tell(finished)
+        return Result(finished, tuple(self._errors))
+
+    def _now(self) -> float:
+        return time.monotonic() - self._started
+
+    def _tell(self, event: Event) -> None:
+        self._listener.handle(event, self._now())
+
+    def _start_ready(self) -> None:
+        """Finish what is cached; hand out the rest as long as there are workers for it."""
+        while self._running < self._jobs and (number := self._schedule.take()) is not None:
+            if self._world.cancelled():
+                self._skip([number, *self._schedule.stop()], "interrupted", running=number)
+                return
+            node = self._nodes[number]
+            if not reads_workspace(node.action) and (done := self._hit(node)) is not None:
+                self._end(number, done)
+                continue
+            self._running += 1
+            if len(self._threads) < self._running:
+                self._hire()
+            self._work.put(number)
+
+    def _hit(self, node: Node) -> Done | None:
+        """The end of an action whose result is known and needs nothing more; None when a worker must look at it."""
+        try:
+            prepared = prepare(node.action, self._world)
+        except GraphbuildError:
+            return None  # a worker meets it again and reports it
+        return self._cached(node, prepared, key_of(prepared.fields))
+
+    def _cached(self, node: Node, prepared: Prepared, key: Digest) -> Done | None:
+        if self._fresh(node.ref):
+            return None
+        record = self._world.store.lookup(key)
+        if record is None or (prepared.current is not None and prepared.current(record.outputs)):
+            return None
+        label, action = str(node.ref.label), node.ref.action
+        event = ActionFinished(label, action, "cached", str(key), size=record.outputs.size, saved=record.seconds, start=self._now())
+        last = LastRun(key, encode_fields(prepared.fields), "cached", ("its key is the same as that of a result in the store",), 0.0)
+        return Done(record.outputs, event, last)
+
+    def _hire(self) -> None:
+        thread = threading.Thread(target=self._serve, args=(len(self._threads) + 1,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self, worker: int) -> None:
+        """A worker: performs what it is given until it is given None."""
+        while (number := self._work.get()) is not None:
+            node = self._nodes[number]
+            try:
+                self._inbox.put((number, Performance(node, self, worker).done()))
+            except Exception as error:  # noqa: BLE001 - a bug: raised in the loop's thread, which would wait for us for ever
+                self._inbox.put(error)
+
+    def _receive(self) -> None:
+        """Take one message, or let the display tick."""
+        try:
+            message = self._inbox.get(timeout=_TICK)
+        except queue.Empty:
+            self._listener.tick(self._now())
+            return
+        if isinstance(message, Exception):
+            raise message
+        if isinstance(message, tuple):
+            self._running -= 1
+            self._end(*message)
+        else:
+            self._tell(message)
+
+    def _end(self, number: int, done: Done) -> None:
+        """Take over how an action ended."""
+        node = self._nodes[number]
+        self._counts[done.finished.status] += 1
+        self._saved += done.finished.saved
+        if done.last is not None:
+            self._lasts.append((str(node.ref), done.last))
+        self._tell(done.finished)
+        if done.outputs is not None:
+            self._world.results[node.ref] = done.outputs
+            self._schedule.succeed(number)
+            return
+        if done.error is not None:
+            self._errors.append(done.error)
+        self._skip(self._schedule.fail(number), f"{node.ref} {done.finished.status}")
+
+    def _skip(self, numbers: Sequence[int], reason: str, running: int | None = None) -> None:
+        if running is not None:
+            self._schedule.fail(running)
+        for number in numbers:
+            ref = self._nodes[number].ref
+            self._counts["skipped"] += 1
+            self._tell(ActionFinished(str(ref.label), ref.action, "skipped", reason=reason))
+
+    # What workers call: nothing here touches what the loop's thread owns.
+
+    def send(self, event: Event) -> None:
+        self._inbox.put(event)
+
+    def elapsed(self) -> float:
+        return self._now()
+
+
+class Performance:
+    """One action in a worker thread: prepare, look up, wait for others who build the same, perform, record."""
+
+    def __init__(self, node: Node, loop: Loop, worker: int) -> None:
+        self._node = node
+        self._loop = loop
+        self._world = loop._world  # noqa: SLF001 - a worker is the loop's own hand
+        self._worker = worker
+        self._label = str(node.ref.label)
+        self._begun = loop.elapsed()
+        self._announced = False
+        self._tail = b""
+        self._shown = 0
+        self._log: BinaryIO | None = None
+        self._key: Digest | None = None
+        self._reasons: tuple[str, ...] = ()
+        self._exit_code: int | None = None
+
+    def done(self) -> Done:
+        """Perform it; whatever happens becomes a Done."""
+        try:
+            return self._performed()
+        except Cancelled:
+            return Done(None, self._finished("skipped", reason="interrupted"))
+        except GraphbuildError as error:
+            return self._failed(error)
+        except MemoryError:
+            return self._failed(GraphbuildError(Problem("graphbuild ran out of memory"), exit_code=EXIT_FAILED))
+        except OSError as error:
+            return self._failed(GraphbuildError(Problem(f"{error.strerror}: {error.filename or ''}".rstrip(": ")), exit_code=EXIT_FAILED))
+
+    def output(self, data: bytes) -> None:
+        self._tail = (self._tail + data)[-_TAIL_BYTES:]
+        if self._log is not None:
+            self._log.write(data)
+        if self._shown < _SHOWN_BYTES:
+            self._loop.send(ActionOutput(self._label, self._node.ref.action, data.decode("utf-8", "replace")))
+            self._shown += len(data)
+            if self._shown >= _SHOWN_BYTES:
+                note = f"\n[more than {_SHOWN_BYTES >> 20} MiB of output: the rest is in the log alone]\n"
+                self._loop.send(ActionOutput(self._label, self._node.ref.action, note))
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        self._loop.send(ActionProgress(self._label, self._node.ref.action, done, total, what))
+
+    def previous(self) -> Fields:
+        last = self._world.store.last(self._loop._workspace, str(self._node.ref))  # noqa: SLF001
+        return decode_fields(last.fields) if last else ()
+
+    def failed_in(self, upper: Path, exit_code: int | None) -> None:
+        self._exit_code = exit_code
+        self._world.store.keep_failed(self._loop._workspace, self._label, upper, b"")  # noqa: SLF001
+
+    def exported(self, path: str, format_: str, size: int, digest: str) -> None:
+        self._loop.send(Exported(self._label, path, format_, size, digest))
+
+    def _performed(self) -> Done:
+        prepared = prepare(self._node.action, self._world)
+        key = self._key = key_of(prepared.fields)
+        cached = self._cached(prepared, key)
+        if cached is not None:
+            return cached
+        store = self._world.store
+        with store.lock(key, self._world.cancelled, self._waits):
+            cached = self._cached(prepared, key)
+            if cached is not None:
+                return cached
+            self._announce()
+            old = store.last(self._loop._workspace, str(self._node.ref))  # noqa: SLF001
+            record = None if self._fresh() else store.lookup(key)
+            outputs, seconds = (record.outputs, record.seconds) if record else self._build(prepared, key)
+            if prepared.deliver is not None:
+                self._reasons = (prepared.current(outputs),) if record and prepared.current else ()
+                prepared.deliver(outputs, self)
+            if not self._reasons:
+                self._reasons = ("--no-cache",) if self._fresh() else reasons(old, prepared.fields, store, prepared.entries)
+            if record is None:
+                store.record(key, Record(outputs, encode_fields(prepared.fields), str(self._node.ref), seconds, prepared.logs))
+        last = LastRun(key, encode_fields(prepared.fields), "built", self._reasons, seconds)
+        return Done(outputs, self._finished("built", size=outputs.size), last)
+
+    def _build(self, prepared: Prepared, key: Digest) -> tuple[Outputs, float]:
+        begun = time.monotonic()
+        if not prepared.logs:
+            return prepared.perform(self), time.monotonic() - begun
+        with self._world.store.log_writer(key) as log:
+            self._log = log
+            try:
+                return prepared.perform(self), time.monotonic() - begun
+            finally:
+                self._log = None
+
+    def _cached(self, prepared: Prepared, key: Digest) -> Done | None:
+        return self._loop._cached(self._node, prepared, key)  # noqa: SLF001
+
+    def _fresh(self) -> bool:
+        return self._loop._fresh(self._node.ref)  # noqa: SLF001
+
+    def _announce(self) -> None:
+        if not self._announced:
+            self._announced = True
+            self._loop.send(ActionStarted(self._label, self._node.ref.action, self._begun, self._worker))
+
+    def _waits(self) -> None:
+        self._announce()
+        self._loop.send(ActionWaiting(self._label, self._node.ref.action, "another build makes the same"))
+
+    def _finished(self, status: Status, *, size: int = 0, reason: str = "", failure: Failure | None = None) -> ActionFinished:
+        return ActionFinished(
+            self._label,
+            self._node.ref.action,
+            status,
+            str(self._key or ""),
+            self._loop.elapsed() - self._begun,
+            reason or "; ".join(self._reasons),
+            size,
+            self._begun,
+            self._worker,
+            failure=failure,
+        )
+
+    def _failed(self, error: GraphbuildError) -> Done:
+        problem = error.problems[0]
+        log = self._world.store.log(self._key) if self._key else None
+        failure = Failure(
+            declared=f"{self._node.file}:{self._node.line}",
+            command=next((note.removeprefix("command: ") for note in problem.notes if note.startswith("command: ")), ""),
+            exit_code=self._exit_code,
+            output=tuple(line for line in self._tail.decode("utf-8", "replace").split("\n")[-_TAIL:] if line),
+            log=str(log) if log and self._tail else "",
+        )
+        self._announce()
+        reason = "; ".join(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in error.problems)
+        last = LastRun(self._key, b"", "failed", tuple(reason.split("; ")), 0.0) if self._key else None
+        return Done(None, self._finished("failed", reason=reason, failure=failure), last, error)
+
+
+def outputs_of(graph: Graph) -> dict[str, str]:
+    """The paths that a graph's outputs write, from the workspace root, each with the label that writes it."""
+    found: dict[str, str] = {}
+    for ref, node in graph.nodes.items():
+        match node.action:
+            case Image():
+                found.update((export.path, str(ref.label)) for export in node.action.exports)
+            case ExportFiles():
+                found[node.action.to] = str(ref.label)
+    return found

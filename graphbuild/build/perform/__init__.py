@@ -1,0 +1,59 @@
+"""How each kind of action is keyed and performed: `prepare(action, world) → Prepared`, one module a family of actions."""
+
+from graphbuild.build.perform.prepared import Prepared
+from graphbuild.build.world import World
+from graphbuild.rules.actions import (
+    Action,
+    Assemble,
+    Copy,
+    ExportFiles,
+    Fetch,
+    Flatten,
+    Image,
+    ImportImage,
+    ImportTar,
+    Run,
+    Union,
+)
+
+__all__ = ["Prepared", "prepare", "reads_workspace"]
+
+
+def prepare(action: Action, world: World) -> Prepared:
+    """The key fields of an action whose needs are done, and the work that a miss costs. GraphbuildError for bad inputs."""
+    match action:
+        case Run():
+            from graphbuild.build.perform.run import prepare_run
+
+            return prepare_run(action, world)
+        case Copy():
+            from graphbuild.build.perform.copy import prepare_copy
+
+            return prepare_copy(action, world)
+        case Fetch() | ImportTar() | ImportImage():
+            from graphbuild.build.perform.imports import prepare_import
+
+            return prepare_import(action, world)
+        case Assemble() | Flatten() | Union():
+            from graphbuild.build.perform.compose import prepare_compose
+
+            return prepare_compose(action, world)
+        case Image():
+            from graphbuild.build.perform.image import prepare_image
+
+            return prepare_image(action, world)
+        case ExportFiles():
+            from graphbuild.build.perform.files import prepare_files
+
+            return prepare_files(action, world)
+
+
+def reads_workspace(action: Action) -> bool:
+    """Whether preparing it may take long: it scans or hashes files, so that a worker should do it."""
+    match action:
+        case Run():
+            return bool(action.mounts)
+        case Fetch() | Flatten():
+            return False
+        case _:
+            return True

@@ -1,0 +1,129 @@
+"""Performing what brings bytes in: `Fetch`, `ImportTar`, `ImportImage`."""
+
+from pathlib import Path
+
+from graphbuild.build.keys import Field
+from graphbuild.build.perform.prepared import Prepared, Task
+from graphbuild.build.world import World
+from graphbuild.image.read import SourceImage, open_image
+from graphbuild.layers.cancel import Cancellable
+from graphbuild.layers.compression import decompress, open_stream
+from graphbuild.layers.tar_read import unpack
+from graphbuild.network import download
+from graphbuild.rules.actions import Fetch, ImportImage, ImportTar, Ref, WorkspaceFile
+from graphbuild.store.actions import LayerOutput, Outputs
+from graphbuild.values.digest import Digest, sha256
+from graphbuild.values.entry import Kind, encode_index
+from graphbuild.values.errors import mistake
+
+_LARGEST_DOWNLOAD = 64 << 30
+
+
+def prepare_import(action: Fetch | ImportTar | ImportImage, world: World) -> Prepared:
+    match action:
+        case Fetch():
+            wanted = (Field("action", "fetch"), Field("sha256", action.sha256))
+            return Prepared(wanted, lambda task: _fetch(action, world, task))
+        case ImportTar():
+            path, content = content_of(action.source, world)
+            fields = (Field("action", "import-tar"), Field("content", content), Field("epoch", world.settings.epoch))
+            return Prepared(fields, lambda _task: _import_tar(path, name_of(action.source), world))
+        case ImportImage():
+            return _prepare_image(action, world)
+
+
+def _fetch(action: Fetch, world: World, task: Task) -> Outputs:
+    digest = sha256(action.sha256)
+    if (path := world.store.blob(digest)) is not None:
+        return Outputs((), blob=digest, size=path.stat().st_size)
+    with world.store.blob_writer() as writer:
+        task.progress(0, action.size, "bytes")
+        urls = (action.url, *action.mirrors)
+        limit = action.size or _LARGEST_DOWNLOAD
+        found, size = download(world.network, urls, writer.fd, sha256=action.sha256, size=action.size, limit=limit)
+        writer.commit(found, size)
+    return Outputs((), blob=found, size=size)
+
+
+def content_of(source: WorkspaceFile | Ref, world: World) -> tuple[Path, bytes]:
+    """A file to import, and a digest of its content."""
+    if isinstance(source, Ref):
+        digest = world.results[source].blob
+        path = world.store.blob(digest) if digest else None
+        if digest is None or path is None:
+            raise mistake(f"what {source} fetched is gone from the store", hint="run again: it is fetched anew")
+        return path, bytes.fromhex(digest.hex)
+    return world.inputs.root / source.path, world.inputs.file(source.path).digest
+
+
+def name_of(source: WorkspaceFile | Ref) -> str:
+    return source.path if isinstance(source, WorkspaceFile) else str(source)
+
+
+def _import_tar(path: Path, name: str, world: World) -> Outputs:
+    settings = world.settings
+    with world.store.scratch() as scratch, path.open("rb") as file:
+        folder = scratch / "folder"
+        folder.mkdir(mode=0o755)
+        entries = unpack(
+            Cancellable(open_stream(file), world.cancelled), folder, epoch=settings.epoch, whiteouts=False, ids=settings.ids, source=name
+        )
+        if not entries:
+            return Outputs(())
+        tree = world.store.put_layer(encode_index(entries, settings.epoch), folder=folder)
+    return Outputs((LayerOutput(tree, None),), size=sum(entry.size for entry in entries))
+
+
+def _prepare_image(action: ImportImage, world: World) -> Prepared:
+    """An image is named by its manifest: the config's digest and the layers' are all that a key needs."""
+    if isinstance(action.source, WorkspaceFile) and world.inputs.kind(action.source.path) is Kind.DIRECTORY:
+        path = world.inputs.root / action.source.path
+        world.inputs.watch(path / "index.json")
+    else:
+        path = content_of(action.source, world)[0]
+    image = open_image(path, reference=action.reference, platform=action.platform, source=name_of(action.source))
+    fields = (
+        Field("action", "import-image"),
+        Field("config", repr(image.config)),
+        Field("layers", [str(layer.diff_id) for layer in image.layers]),
+        Field("epoch", world.settings.epoch),
+    )
+    return Prepared(fields, lambda task: _import_image(image, name_of(action.source), world, task))
+
+
+def _import_image(image: SourceImage, name: str, world: World, task: Task) -> Outputs:
+    layers: list[LayerOutput] = []
+    for number, layer in enumerate(image.layers):
+        task.progress(number, len(image.layers), "layers")
+        path = _layer_blob(image, number, layer.diff_id, world)
+        tree = _unpacked(path, f"{name} layer {layer.diff_id.short}", world)
+        if tree is not None:
+            layers.append(LayerOutput(tree, layer.diff_id))
+    return Outputs(tuple(layers), config=image.config, size=sum(layer.size for layer in image.layers))
+
+
+def _unpacked(path: Path, source: str, world: World) -> Digest | None:
+    """A layer of somebody else as a folder in the store; None for an empty one.
+
+    Its own tar belongs to the image alone (`LayerOutput.diff_id`): it is not the one our writer makes of the same files, and so
+    it is never remembered as the tar of that tree.
+    """
+    settings = world.settings
+    with world.store.scratch() as scratch, path.open("rb") as file:
+        folder = scratch / "folder"
+        folder.mkdir(mode=0o755)
+        stream = Cancellable(file, world.cancelled)
+        entries = unpack(stream, folder, epoch=settings.epoch, whiteouts=True, ids=settings.ids, source=source)
+        return world.store.put_layer(encode_index(entries, settings.epoch), folder=folder) if entries else None
+
+
+def _layer_blob(image: SourceImage, number: int, diff_id: Digest, world: World) -> Path:
+    """A layer of a source image, decompressed into the store and checked against its diff_id."""
+    known = world.store.blob(diff_id)
+    if known is not None:
+        return known
+    with world.store.blob_writer() as writer, image.open_layer(number) as compressed:
+        found, size = decompress(compressed, writer.fd, cancelled=world.cancelled)
+        if found != diff_id:
+            raise mistake(f"layer {number} unpacks to {found}, its config says {diff_id}", hint="the image is damaged")
+        return writer.commit(found, size)

@@ -1,0 +1,115 @@
+"""A workspace, opened: where it is, what its settings say, which rules it knows, and its packages as they are asked for."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from graphbuild.build.builtins import Builtins
+from graphbuild.build.inputs import Inputs
+from graphbuild.build.lockfile import NAME as LOCK_NAME
+from graphbuild.build.lockfile import LockFile
+from graphbuild.build.plugins import find_plugins
+from graphbuild.build.world import oci_architecture
+from graphbuild.graph.configure import Configured, Workspace
+from graphbuild.layers.cancel import Cancel, never
+from graphbuild.rules.api import Rule
+from graphbuild.rules.builtin import RULES
+from graphbuild.rules.registry import register
+from graphbuild.spec.cache import ParsedCache
+from graphbuild.spec.model import BUILD_FILE, COMMON_ATTRIBUTES, WORKSPACE_FILE, PackageSpec
+from graphbuild.spec.workspace import Settings, find_packages, find_workspace, load_settings
+from graphbuild.values.errors import GraphbuildError, Problem, mistake
+
+
+class Site(msgspec.Struct, frozen=True):
+    """Where the user stands: the workspace's root, the package, the settings, and the folder of the store (it need not exist)."""
+
+    root: Path
+    package: str
+    settings: Settings
+    store: Path
+
+
+def find_site(folder: Path, store: str | None) -> Site:
+    """The site of a folder. `store` is what the command line says of it. GraphbuildError for a broken graphbuild.yaml."""
+    root = find_workspace(folder)
+    settings = load_settings(root)
+    package = "" if folder == root else str(folder.relative_to(root))
+    return Site(root, package, settings, store_folder(store, root, settings))
+
+
+class Project:
+    """An opened workspace. Everything it reads is noted in `inputs`, for the certificate of an unchanged build."""
+
+    def __init__(self, site: Site, cache: Path, variables: Mapping[str, str], cancelled: Cancel = never) -> None:
+        """`cache`: the folder for what is remembered between builds, the store's; `variables`: `--set`."""
+        self.root = site.root
+        self.package = site.package
+        self.settings = site.settings
+        self.inputs = Inputs(self.root, cache / "stat", cancelled)
+        for folder in self.root.parents:  # either would make it a part of a larger workspace
+            self.inputs.watch(folder / WORKSPACE_FILE)
+            self.inputs.watch(folder / ".git")
+        self.inputs.watch(self.root / WORKSPACE_FILE)
+        self.inputs.watch(self.root / LOCK_NAME)
+        plugins = find_plugins(self.root, cache / "plugins", self.settings.plugins)
+        self.inputs.watch(self.root / "plugins")
+        self.rules: Mapping[str, Rule] = register((("graphbuild", RULES), *plugins), COMMON_ATTRIBUTES)
+        self.lock = LockFile(self.root)
+        self.builtins = Builtins(self.root, oci_architecture(), self.inputs.watch)
+        self._parsed = ParsedCache(cache / "specs", {rule.name: rule.kind for rule in self.rules.values()})
+        self._packages: dict[str, PackageSpec | None] = {}
+        self.workspace = Workspace(self, self.rules, variables, self.settings.vars, self.builtins)
+
+    def load(self, package: str) -> PackageSpec | None:
+        """The parsed build.yaml of a package, or None when there is none. GraphbuildError for a broken one."""
+        if package not in self._packages:
+            self._packages[package] = self._load(package)
+        return self._packages[package]
+
+    def packages(self, under: str) -> Iterable[str]:
+        return list(find_packages(self.root, under, self.settings.ignore, lambda folder: self.inputs.watch(self.root / folder)))
+
+    def saved(self) -> None:
+        """Keep what was parsed for the next build."""
+        self._parsed.save()
+
+    def _load(self, package: str) -> PackageSpec | None:
+        file = f"{package}/{BUILD_FILE}" if package else BUILD_FILE
+        if self.inputs.watch(self.root / file) is None:
+            return None
+        try:
+            text = (self.root / file).read_bytes()
+        except OSError as error:
+            raise mistake(f"cannot read {file}: {error.strerror}") from None
+        return self._parsed.package(text, file, package)
+
+
+def store_folder(named: str | None, root: Path, settings: Settings) -> Path:
+    """Where the store is: `--store`, GRAPHBUILD_STORE, the workspace's setting, or the user's cache folder."""
+    if named or (named := os.environ.get("GRAPHBUILD_STORE")):
+        return Path(named).absolute()
+    if settings.store:
+        return (root / os.path.expanduser(settings.store)).absolute()
+    return default_store()
+
+
+def default_store() -> Path:
+    """`$XDG_CACHE_HOME/graphbuild`, or `~/.cache/graphbuild` (XDG Base Directory Specification)."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(cache).absolute() / "graphbuild"
+
+
+def check_network(project: Project, configured: Iterable[Configured]) -> None:
+    """The workspace's network policy: GraphbuildError for targets that want the network where it is denied."""
+    if project.settings.network == "allow":
+        return
+    problems = [
+        Problem(f"{target.label} wants `network: host`, which graphbuild.yaml denies", target.place, "list it in `network_allow`")
+        for target in configured
+        if target.common.network == "host" and str(target.label) not in project.settings.network_allow
+    ]
+    if problems:
+        raise GraphbuildError(*problems)

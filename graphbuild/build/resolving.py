@@ -1,0 +1,77 @@
+"""The resolve phase: pin what targets ask for from outside. The only phase with network besides steps that ask for it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from graphbuild.build.lockfile import LockFile
+from graphbuild.graph.configure import Configured
+from graphbuild.network import Network, download
+from graphbuild.rules.api import LockContext, workspace_path
+from graphbuild.store.store import Store
+from graphbuild.values.errors import GraphbuildError, Problem, mistake
+from graphbuild.values.label import Label
+
+_LARGEST = 2 << 30  # bytes of one index or package
+
+
+class Resolving:
+    """What `Rule.lock` is given: fetches through the seam, bodies kept in the store where their digest is known."""
+
+    def __init__(self, target: Configured, root: Path, store: Store, network: Network, report: Callable[[str], None]) -> None:
+        self.label: Label = target.label
+        self._place = target.place
+        self._root = root
+        self._store = store
+        self._network = network
+        self._report = report
+
+    def fetch(self, url: str, *, sha256: str = "", size: int = 0) -> bytes:
+        return self.fetch_file(url, sha256=sha256, size=size).read_bytes()
+
+    def fetch_file(self, url: str, *, sha256: str = "", size: int = 0) -> Path:
+        from graphbuild.values.digest import sha256 as sha256_digest
+
+        if sha256 and (known := self._store.blob(sha256_digest(sha256))) is not None:
+            return known
+        with self._store.blob_writer() as writer:
+            digest, found = download(self._network, (url,), writer.fd, sha256=sha256, size=size, limit=size or _LARGEST)
+            return writer.commit(digest, found)
+
+    def read(self, path: str) -> bytes:
+        try:
+            place = self._root / workspace_path(path, self.label.package)
+            return place.read_bytes()
+        except ValueError as error:
+            raise mistake(str(error), self._place) from None
+        except OSError as error:
+            raise mistake(f"cannot read {path}: {error.strerror}", self._place) from None
+
+    def report(self, text: str) -> None:
+        self._report(f"{self.label}: {text}")
+
+
+def resolve(
+    configured: Mapping[Label, Configured],
+    lock: LockFile,
+    context: Callable[[Configured], LockContext],
+    *,
+    update: bool = False,
+    locked: bool = False,
+) -> list[str]:
+    """Lock what is not locked yet (everything with `update`). Returns what is new, a line each; nothing is saved.
+
+    With `locked`, what is missing is an error instead.
+    """
+    wanting = [target for target in configured.values() if target.rule.lock is not None]
+    if locked:
+        missing = [target for target in wanting if lock.get(target) is None]
+        if missing:
+            problems = (Problem(f"build.lock has nothing for {target.label}", target.place, "run `graphbuild lock`") for target in missing)
+            raise GraphbuildError(*problems)
+    return lock.resolve(wanting, context, update=update)
+
+
+def lookup(lock: LockFile) -> Callable[[Configured], Any]:
+    """What `analyze` asks: the locked data of a target."""
+    return lock.get

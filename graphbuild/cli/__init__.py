@@ -1,0 +1,1 @@
+"""Arguments to requests, errors to text and exit codes."""

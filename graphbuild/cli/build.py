@@ -1,0 +1,186 @@
+"""`graphbuild run` and `plan`: opens everything, builds, says how it went."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from graphbuild.build.certificate import remove_certificate, write_certificate
+from graphbuild.build.loop import Loop, Result, outputs_of
+from graphbuild.build.world import BuildSettings, World, machine_of
+from graphbuild.cli.session import Session, secrets, session
+from graphbuild.graph.analyze import Graph
+from graphbuild.graph.select import select
+from graphbuild.rules.actions import Ref
+from graphbuild.sandbox.job import Limits
+from graphbuild.sandbox.namespace import Identity, enter
+from graphbuild.sandbox.sandbox import BubblewrapSandbox
+from graphbuild.start import certificate_path
+from graphbuild.ui.log import LogSink
+from graphbuild.ui.progress import progress, wants_color
+from graphbuild.ui.summary import Results, outputs, totals
+from graphbuild.ui.terminal import size_of
+from graphbuild.ui.together import Together
+from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
+
+LOG_KEPT = 16 << 20  # bytes of a step's log that are kept where the workspace says nothing
+
+
+def run(options: Any) -> int:
+    """Build what the options name, or say what would be built. Returns the exit code."""
+    started = time.monotonic()
+    identity = enter()  # before any thread: the mounts of this build are its own, and end with it
+    with interruptible() as stop, session(options, report, stop.asked) as opened:
+        labels = opened.selected(options.labels)
+        graph = opened.graph(labels, locked=options.locked)
+        given = secrets(options.secret)
+        world = new_world(opened, graph, identity, given, options, stop.asked)
+        if options.command == "plan" or options.dry_run:
+            from graphbuild.cli.plan import show_plan
+
+            return show_plan(opened, graph, world, fresh(options.no_cache, opened))
+        stop.gently = True
+        certificate = certificate_path(sys.argv[1:])
+        remove_certificate(certificate)
+        results = Results()
+        with _listener(options, opened, results, given, started) as listener:
+            workspace, jobs = str(opened.project.root), world.settings.jobs
+            listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes)), 0.0)
+            again = fresh(options.no_cache, opened)
+            result = Loop(graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started).run()
+        opened.store.sync()
+        _say(results, options.progress)
+        if result.finished.status == "ok" and _repeatable(options):
+            _certify(certificate, opened, graph, result)
+        opened.store.sweep()
+        return _exit_code(result)
+
+
+def fresh(named: list[str] | None, opened: Session) -> Callable[[Ref], bool]:
+    """Which actions `--no-cache` is about: all of the build's, or those of the targets it names."""
+    if not named:
+        return lambda _ref: False
+    if "" in named:
+        return lambda _ref: True
+    labels = set(select(named, opened.project.package, opened.project.workspace))
+    return lambda ref: ref.label in labels
+
+
+def new_world(
+    opened: Session, graph: Graph, identity: Identity, given: dict[str, bytes], options: Any, interrupted: Callable[[], bool]
+) -> World:
+    project = opened.project
+    limits = project.settings.limits
+    settings = BuildSettings(
+        epoch=project.settings.source_date_epoch,
+        ids=identity.ids,
+        compression=project.settings.compression,
+        limits=Limits(limits.memory, limits.processes, limits.output or LOG_KEPT),
+        jobs=getattr(options, "jobs", None) or project.settings.jobs or os.cpu_count() or 1,
+        timeout=limits.timeout,
+        output_folder=os.path.abspath(options.output) if getattr(options, "output", None) else "",
+    )
+    sandbox = BubblewrapSandbox(identity)
+    machine = machine_of(os.environ)
+    actions = {ref: node.action for ref, node in graph.nodes.items()}
+    return World(opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, actions)
+
+
+@contextlib.contextmanager
+def _listener(options: Any, opened: Session, results: Results, given: dict[str, bytes], started: float) -> Iterator[Listener]:
+    """Everyone who wants to know: files first, so that the display is drawn when they have heard."""
+    display = progress(
+        options.progress, sys.stderr, color=wants_color(sys.stderr, os.environ), terminal=size_of(sys.stderr), environ=os.environ
+    )
+
+    def warn(text: str) -> None:
+        display.handle(Message("warning", text), time.monotonic() - started)
+
+    secret_texts = {value.decode("utf-8", "replace") for value in given.values()}
+    listeners: list[Listener] = [results, LogSink(opened.store.root / "log" / "graphbuild.log", secrets=secret_texts)]
+    if options.events:
+        from graphbuild.ui.events import open_events
+
+        listeners.append(open_events(options.events, warn))
+    if options.profile:
+        from graphbuild.ui.profile import open_profile
+
+        listeners.append(open_profile(options.profile, warn))
+    everyone = Together(*listeners, display)
+    try:
+        yield everyone
+    finally:
+        everyone.close()
+
+
+def _say(results: Results, mode: str) -> None:
+    """Results to stdout, the totals to stderr."""
+    events: list[Event] = list(results.events)
+    finished = next((event for event in events if isinstance(event, BuildFinished)), None)
+    sys.stdout.write(outputs(events))
+    sys.stdout.flush()
+    if finished is not None and (mode != "quiet" or finished.status != "ok"):
+        sys.stderr.write(totals(finished))
+
+
+def _certify(certificate: str, opened: Session, graph: Graph, result: Result) -> None:
+    project = opened.project
+    said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
+    places = [project.root / path for path in outputs_of(graph)]
+    write_certificate(certificate, project.inputs, places, opened.store.generation, project.builtins.named, said)
+
+
+def _repeatable(options: Any) -> bool:
+    """Whether the same command line, run again, may be answered from nothing but stats."""
+    return not (options.no_cache or options.events or options.profile or options.output or options.directory or options.secret)
+
+
+def _exit_code(result: Result) -> int:
+    if result.finished.status == "interrupted":
+        return EXIT_INTERRUPTED
+    if not result.errors:
+        return EXIT_OK
+    codes = {error.exit_code for error in result.errors}
+    return codes.pop() if len(codes) == 1 else EXIT_FAILED
+
+
+def report(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+class Stop:
+    """Whether somebody asked to stop. `gently`: whoever works looks for it; until then asking raises KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self.gently = False
+        self._asked = threading.Event()
+
+    def asked(self) -> bool:
+        return self._asked.is_set()
+
+    def ask(self, _signal: int, _frame: FrameType | None) -> None:
+        """A signal's handler. When it comes twice the process ends at once; what it started dies with it."""
+        if self.asked():
+            os._exit(EXIT_INTERRUPTED)
+        self._asked.set()
+        if not self.gently:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Stop]:
+    """SIGINT, SIGTERM and SIGHUP ask to stop, those that were not ignored (nohup) when we started."""
+    stop = Stop()
+    signals = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop.ask) for number in signals}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

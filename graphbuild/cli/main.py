@@ -1,0 +1,93 @@
+"""`graphbuild COMMAND`: parses, dispatches, and turns errors into text and exit codes. Nobody else catches them."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from graphbuild.layers.cancel import Cancelled
+from graphbuild.values.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError, lacking
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command line (without the program's name). Returns the exit code."""
+    try:
+        return _dispatch(arguments)
+    except GraphbuildError as error:
+        show_problems(error)
+        return error.exit_code
+    except (KeyboardInterrupt, Cancelled):
+        sys.stderr.write("graphbuild: interrupted\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, said as such
+        return _bug(error)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not sys.platform.startswith("linux"):
+        raise lacking("graphbuild runs on Linux: it needs overlayfs and namespaces", "run it in a Linux machine or container")
+    from graphbuild.cli.parser import parse, parser
+
+    if arguments[:1] == ["__complete"]:
+        from graphbuild.cli.inspect import complete_words
+
+        return complete_words(arguments[1:])
+    options = parse(arguments)
+    if options.command is None:
+        parser().print_help()
+        return EXIT_OK
+    if getattr(options, "directory", None):
+        _change_directory(options.directory)
+    command: Callable[..., int] = _command(options.command)
+    return command(options)
+
+
+def _change_directory(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        from graphbuild.values.errors import mistake
+
+        raise mistake(f"cannot change to {folder}: {error.strerror}") from None
+
+
+def _command(name: str) -> Callable[..., int]:
+    if name in ("run", "plan"):
+        from graphbuild.cli import build
+
+        return build.run
+    if name in ("cache", "schema", "completion"):
+        from graphbuild.cli import cache, inspect
+
+        return {"cache": cache.cache, "schema": inspect.schema, "completion": inspect.completion}[name]
+    if name == "shell":
+        from graphbuild.cli import shell
+
+        return shell.shell
+    from graphbuild.cli import inspect
+
+    return {"check": inspect.check, "explain": inspect.explain, "graph": inspect.graph, "lock": inspect.lock}[name]
+
+
+def show_problems(error: GraphbuildError) -> None:
+    """Every problem on stderr, with its place, line, caret and hint."""
+    from pathlib import Path
+
+    from graphbuild.spec.problem import reader, render
+    from graphbuild.spec.workspace import find_workspace
+    from graphbuild.ui.progress import wants_color
+
+    color = wants_color(sys.stderr, os.environ)
+    read = reader(find_workspace(Path.cwd()))
+    for problem in error.problems:
+        sys.stderr.write(render(problem, color, read).rstrip("\n") + "\n")
+
+
+def _bug(error: Exception) -> int:
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    sys.stderr.write(f"{text}\ngraphbuild: this is a bug of graphbuild or of a plugin. Please report it with the lines above.\n")
+    return EXIT_BUG

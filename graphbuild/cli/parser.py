@@ -1,0 +1,178 @@
+"""The command line's grammar, and its help. What a command does is in `cli.main` and its neighbours."""
+
+import argparse
+from collections.abc import Sequence
+
+from graphbuild import __version__
+
+_EXAMPLES = """\
+examples:
+  graphbuild run                    build the outputs of the package in this folder
+  graphbuild run //... -//slow:x    build everything but one target
+  graphbuild run :web -j 8 -k       one target, eight steps at once, go on after a failure
+  graphbuild plan                   say what would run, and why
+  graphbuild explain :web           say why the last run built it, or did not
+  graphbuild shell :deps            look around in a step, or in the ruins of one that failed
+"""
+
+_LABELS = "labels and patterns: //web:app, :app, //web:all, //svc/..., -//x:y (default: the outputs of this package)"
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help that keeps examples as they are, in a column wide enough for our options."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=100)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line. Exits with 2 for a wrong one, with 0 after a help text.
+
+    What argparse alone would get wrong: a pattern that takes away, `-//x:y`, looks like an option; labels may come after
+    options, and so may `-- WORD…`; and `--no-cache :web` is no cache for anything, not for `:web` alone.
+    """
+    top = parser()
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    marked = [f" {word}" if word.startswith(("-//", "-:")) else "--no-cache=" if word == "--no-cache" else word for word in arguments[:end]]
+    options, rest = top.parse_known_args(marked)
+    literal = list(arguments[end + 1 :])
+    if "words" in options:
+        options.words += literal
+    else:
+        rest += literal
+    if rest and ("labels" not in options or any(word.startswith("-") for word in rest)):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    if "labels" in options:
+        options.labels = [word.strip() for word in (*options.labels, *rest)]
+    return options
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole grammar. Every sub-parser sets `command`."""
+    top = argparse.ArgumentParser(
+        "graphbuild",
+        description="Container images from a graph: independent layers in parallel, cached by content, without a daemon.",
+        epilog=_EXAMPLES,
+        formatter_class=Formatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"graphbuild {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    _run(commands, "run", "build targets", "graphbuild run :web --events build.jsonl")
+    _run(commands, "plan", "say what `run` would do, and why", "graphbuild plan //...")
+    check = _add(commands, "check", "check every build.yaml, and build nothing", "graphbuild check //svc/...")
+    check.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
+    _project(check)
+    explain = _add(commands, "explain", "say why the last run built a target, or did not", "graphbuild explain :web")
+    explain.add_argument("labels", nargs="+", metavar="LABEL", help="targets")
+    _project(explain)
+    graph = _add(commands, "graph", "draw the graph of targets", "graphbuild graph //... --format dot | dot -Tsvg > graph.svg")
+    graph.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
+    graph.add_argument("--format", choices=("dot", "mermaid", "text", "html"), default="text", help="default: text")
+    _project(graph)
+    _lock(commands)
+    _shell(commands)
+    _cache(commands)
+    schema = _add(commands, "schema", "print the JSON Schema of build.yaml, for editors", "graphbuild schema > build.schema.json")
+    schema.add_argument("--settings", action="store_true", help="that of graphbuild.yaml instead")
+    _project(schema)
+    completion = _add(commands, "completion", "print a completion script", "source <(graphbuild completion bash)")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+    return top
+
+
+def _add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, example: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=f"example: {example}",
+        formatter_class=Formatter,
+        allow_abbrev=False,
+    )
+
+
+def _project(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="DIR", help="the store (default: $GRAPHBUILD_STORE, or ~/.cache/graphbuild)")
+    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="set a variable; may be repeated")
+    parser.add_argument("-C", "--directory", metavar="DIR", help="act as if started in DIR")
+
+
+def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, example: str) -> None:
+    run = _add(commands, name, text, example)
+    run.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
+    run.add_argument("-j", "--jobs", type=_positive, metavar="N", help="steps at once (default: one a processor)")
+    run.add_argument("-k", "--keep-going", action="store_true", help="after a failure, build what does not depend on it")
+    run.add_argument("-n", "--dry-run", action="store_true", help="say what would run, and why; the same as `plan`")
+    run.add_argument(
+        "--no-cache",
+        metavar="LABEL",
+        nargs="?",
+        const="",
+        action="append",
+        help="build again, though the result is known (one target: =LABEL)",
+    )
+    run.add_argument("-o", "--output", metavar="DIR", help="write outputs below DIR instead of their packages")
+    run.add_argument("--secret", metavar="id=ID,src=FILE|env=NAME", action="append", default=[], help="give a secret to steps")
+    run.add_argument("--progress", choices=("auto", "tty", "plain", "quiet"), default="auto", help="how to show progress (default: auto)")
+    run.add_argument("--events", metavar="FILE", help="write a line of JSON an event to FILE (- for stdout)")
+    run.add_argument("--profile", metavar="FILE", help="write a trace for chrome://tracing or Perfetto to FILE")
+    run.add_argument("--offline", action="store_true", help="fetch nothing: use what the store has")
+    run.add_argument("--locked", action="store_true", help="fail where build.lock lacks something, instead of resolving it")
+    _project(run)
+
+
+def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    lock = _add(commands, "lock", "resolve what comes from outside, and pin it in build.lock", "graphbuild lock --update")
+    lock.add_argument("labels", nargs="*", metavar="LABEL", help="targets (default: all of the workspace)")
+    lock.add_argument("--update", action="store_true", help="resolve again what is locked already")
+    lock.add_argument("-n", "--dry-run", action="store_true", help="say what would change, and write nothing")
+    _project(lock)
+
+
+def _shell(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "open a shell in a target's files, or in the state in which its last run failed"
+    shell = _add(commands, "shell", text, "graphbuild shell :deps -- ls -l /venv")
+    shell.add_argument("label", metavar="LABEL")
+    shell.add_argument("words", nargs="*", metavar="WORD", help="a command to run instead of a shell, after --")
+    shell.add_argument("--before", action="store_true", help="the files as the step finds them, not as it leaves them")
+    shell.add_argument("-u", "--user", help="as this user (default: the target's)")
+    shell.add_argument("--network", choices=("none", "host"), help="default: the target's")
+    _project(shell)
+
+
+def _cache(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    cache = _add(commands, "cache", "look after the store", "graphbuild cache gc --max-size 20g --keep 14d")
+    actions = cache.add_subparsers(dest="action", metavar="ACTION", required=True)
+    stats = _add(actions, "stats", "say what the store holds", "graphbuild cache stats")
+    verify = _add(actions, "verify", "recompute every digest and name all that differ", "graphbuild cache verify --repair")
+    verify.add_argument("--repair", action="store_true", help="drop what is damaged, so that it is built again")
+    gc = _add(actions, "gc", "remove what was not used for longest", "graphbuild cache gc --max-size 20g")
+    gc.add_argument("--max-size", metavar="SIZE", help="until the store is no larger: 500m, 20g")
+    gc.add_argument("--keep", metavar="TIME", help="what was not used for so long: 14d, 12h")
+    gc.add_argument("-n", "--dry-run", action="store_true", help="say what would go, and remove nothing")
+    where = _add(actions, "dir", "print where the store is", "graphbuild cache dir")
+    for action in (stats, verify, gc, where):
+        _project(action)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def flags(top: argparse.ArgumentParser) -> dict[str, Sequence[str]]:
+    """Every command's flags in the form that `cli.completion.complete` takes."""
+    found: dict[str, Sequence[str]] = {}
+    for action in top._actions:  # noqa: SLF001 - argparse has no public way to ask
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for name, parser_ in action.choices.items():
+                found[name] = [text for option in parser_._actions for text in _flag(option)]  # noqa: SLF001
+    return found
+
+
+def _flag(option: argparse.Action) -> list[str]:
+    value = "" if option.nargs == 0 else "=" + "|".join(map(str, option.choices or ()))
+    return [f"{text}{value}" for text in option.option_strings if text.startswith("--")]

@@ -1,0 +1,128 @@
+"""What commands that look at targets share: the project, the store, the selection and the graph."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from graphbuild.build.project import Project, check_network, find_site
+from graphbuild.build.resolving import Resolving, resolve
+from graphbuild.graph.analyze import Graph, analyze
+from graphbuild.graph.configure import Configured, configure_all
+from graphbuild.graph.select import select
+from graphbuild.layers.cancel import never
+from graphbuild.network import DeferredNetwork, Network, OfflineNetwork
+from graphbuild.rules.api import LockContext
+from graphbuild.store.store import Store
+from graphbuild.values.errors import mistake
+from graphbuild.values.label import Label
+
+
+class Session:
+    """An opened project with its store. `report` is told what takes time before the build itself."""
+
+    def __init__(self, project: Project, store: Store, network: Network, report: Callable[[str], None]) -> None:
+        self.project = project
+        self.store = store
+        self.network = network
+        self.report = report
+
+    def selected(self, patterns: Sequence[str]) -> list[Label]:
+        """The labels that a command line names; without any, the outputs of the package where the user stands."""
+        project = self.project
+        if not patterns:
+            return self._default()
+        absolute = [pattern for pattern in patterns if not pattern.startswith("-")]
+        if not absolute:
+            patterns = ("...", *patterns)
+        chosen = select(patterns, project.package, project.workspace)
+        if not chosen:
+            raise mistake("the patterns leave no target")
+        return chosen
+
+    def graph(self, labels: Sequence[Label], *, locked: bool = False) -> Graph:
+        """The analysed graph of the labels; what it needs from outside is locked first, and build.lock written."""
+        project = self.project
+        configured = configure_all(project.workspace, labels)
+        check_network(project, configured.values())
+        for change in resolve(configured, project.lock, self.lock_context, locked=locked):
+            self.report(f"locked {change}")
+        if project.lock.save():
+            project.inputs.watch(project.lock.path)
+        graph = analyze(project.workspace, labels, project.lock.get)
+        project.saved()
+        return graph
+
+    def lock_context(self, target: Configured) -> LockContext:
+        return Resolving(target, self.project.root, self.store, self.network, self.report)
+
+    def _default(self) -> list[Label]:
+        project = self.project
+        if project.load(project.package) is None:
+            return select(["..."], project.package, project.workspace)
+        spec = project.load(project.package)
+        labels = project.workspace.labels(project.package)
+        outputs = {declaration.name for declaration in (spec.targets if spec else ()) if declaration.section == "outputs"}
+        chosen = [label for label in labels if label.name in outputs] or list(labels)
+        if not chosen:
+            raise mistake(f"//{project.package} declares no targets", hint="add one to its build.yaml, or name others: //...")
+        return chosen
+
+
+@contextlib.contextmanager
+def session(options: Any, report: Callable[[str], None], cancelled: Callable[[], bool] = never) -> Iterator[Session]:
+    """Open the project where the user stands, and its store; a running build's claim on the store is held meanwhile."""
+    site = find_site(Path.cwd(), options.store)
+    network: Network = OfflineNetwork() if getattr(options, "offline", False) else DeferredNetwork(_http)
+    store = Store(site.store)
+    try:
+        project = Project(site, store.root, variables(options.set), cancelled)
+        with store.lease():
+            yield Session(project, store, network, report)
+    finally:
+        store.close()
+
+
+def _http() -> Network:
+    from graphbuild.network.http import HttpNetwork
+
+    return HttpNetwork()
+
+
+def variables(texts: Sequence[str]) -> dict[str, str]:
+    """`--set name=value` pairs. GraphbuildError for one that is none."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise mistake(f"--set {text!r} is not NAME=VALUE", hint="for example --set version=1.2")
+        found[name] = value
+    return found
+
+
+def secrets(texts: Sequence[str]) -> dict[str, bytes]:
+    """`--secret id=ID,src=FILE` and `id=ID,env=NAME` (Docker's form). GraphbuildError for a bad one, or a missing source."""
+    found: dict[str, bytes] = {}
+    for text in texts:
+        parts = dict(part.partition("=")[::2] for part in text.split(","))
+        name = parts.pop("id", "")
+        source = parts.pop("src", "") or parts.pop("source", "")
+        variable = parts.pop("env", "")
+        parts.pop("type", None)
+        if not name or parts or (source and variable):
+            raise mistake("--secret is id=ID,src=FILE or id=ID,env=NAME", hint="for example --secret id=npmrc,src=$HOME/.npmrc")
+        found[name] = _secret(name, source, variable or ("" if source else name))
+    return found
+
+
+def _secret(name: str, source: str, variable: str) -> bytes:
+    if source:
+        try:
+            return Path(os.path.expanduser(source)).read_bytes()
+        except OSError as error:
+            raise mistake(f"secret {name!r}: cannot read {source}: {error.strerror}") from None
+    value = os.environ.get(variable)
+    if value is None:
+        raise mistake(f"secret {name!r}: the environment has no {variable}", hint=f"name a file: --secret id={name},src=FILE")
+    return os.fsencode(value)

@@ -1,0 +1,1 @@
+"""Targets to analysed actions: labels, dependencies, cycles, selection. Pure."""

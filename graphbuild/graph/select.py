@@ -1,0 +1,80 @@
+"""Patterns to labels: `//web:app`, `:app`, `//web:all`, `//web/...`, `//...`, `-//x:y`, in order, as Bazel reads them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
+
+from graphbuild.values.errors import mistake
+from graphbuild.values.label import Label, parse_label
+
+T = TypeVar("T")
+
+
+class Selectable(Protocol):
+    """What the selection asks of the workspace."""
+
+    def labels(self, package: str) -> Sequence[Label]:
+        """Every target of a package, variants expanded, that is not tagged `manual`."""
+        ...
+
+    def expand(self, label: Label) -> Sequence[Label]:
+        """The variants a label stands for; a located or plain GraphbuildError when there is no such target."""
+        ...
+
+    def packages(self, under: str) -> Iterable[str]:
+        """Every package at or below a folder, sorted."""
+        ...
+
+
+def select(patterns: Sequence[str], package: str, workspace: Selectable) -> list[Label]:
+    """The labels that the patterns name, each once, in the order they were first named.
+
+    `package` is where relative patterns start. A leading `-` takes away what was selected before it. GraphbuildError
+    for what is no pattern, names nothing, or leaves nothing.
+    """
+    chosen: dict[Label, None] = {}
+    for pattern in patterns:
+        negative = pattern.startswith("-")
+        labels = _expand(pattern.removeprefix("-"), package, workspace)
+        if negative:
+            for label in labels:
+                chosen.pop(label, None)
+        else:
+            chosen.update(dict.fromkeys(labels))
+    return list(chosen)
+
+
+def _expand(pattern: str, package: str, workspace: Selectable) -> Sequence[Label]:
+    if pattern == "..." or pattern.endswith("/..."):
+        return _below(pattern, package, workspace)
+    if pattern in ("all", ":all") or pattern.endswith(":all"):
+        folder = package if pattern in ("all", ":all") else _parsed(pattern, package).package
+        return workspace.labels(folder)
+    return workspace.expand(_parsed(pattern, package))
+
+
+def _below(pattern: str, package: str, workspace: Selectable) -> Sequence[Label]:
+    named = pattern[:-3].rstrip("/")
+    folder = named.lstrip("/") if pattern.startswith("//") else "/".join(part for part in (package, named) if part)
+    labels = [label for name in workspace.packages(folder) for label in workspace.labels(name)]
+    if not labels:
+        raise mistake(f"{pattern!r} names no target", hint="a package is a folder with a build.yaml")
+    return labels
+
+
+def _parsed(pattern: str, package: str) -> Label:
+    try:
+        return parse_label(pattern, package)
+    except ValueError as error:
+        raise mistake(str(error), hint="for example //web:app, :app, //web:all, //svc/..., -//x:y") from None
+
+
+def closure_of(start: Iterable[T], needs: Callable[[T], Iterable[T]]) -> set[T]:
+    """Everything reachable from `start`, itself included."""
+    seen = set(start)
+    stack = list(seen)
+    while stack:
+        for need in needs(stack.pop()):
+            if need not in seen:
+                seen.add(need)
+                stack.append(need)
+    return seen

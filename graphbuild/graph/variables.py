@@ -1,0 +1,51 @@
+"""What `${name}` means in one target: matrix cell, then `--set`, then the package's vars, then the workspace's, then built-ins.
+
+Vars may mention each other; a var that mentions itself, at any remove, is an error. Built-ins are functions given by the
+caller, called only when they are mentioned, so that what a target does not mention cannot be in its key.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+_MENTION = re.compile(r"\$\$\{|\$\{([^}]*)\}")
+
+
+class Variables:
+    """One target's view of the variables. Look-ups raise KeyError for a name that nobody knows."""
+
+    def __init__(
+        self,
+        cell: Mapping[str, str],
+        settings: Mapping[str, str],
+        package: Mapping[str, str],
+        workspace: Mapping[str, str],
+        builtin: Callable[[str], str | None],
+    ) -> None:
+        self._layers = (cell, settings, package, workspace)
+        self._builtin = builtin
+        self._open: list[str] = []
+
+    def __call__(self, name: str) -> str:
+        for layer in self._layers:
+            if name in layer:
+                return self._expanded(name, layer[name])
+        value = self._builtin(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def names(self) -> list[str]:
+        """The declared names, for suggestions."""
+        return sorted({name for layer in self._layers for name in layer})
+
+    def _expanded(self, name: str, value: str) -> str:
+        if "${" not in value:
+            return value
+        if name in self._open:
+            chain = " → ".join([*self._open[self._open.index(name) :], name])
+            raise ValueError(f"variables mention each other in a circle: {chain}")
+        self._open.append(name)
+        try:
+            return _MENTION.sub(lambda match: "${" if match[1] is None else self(match[1]), value)
+        finally:
+            self._open.pop()

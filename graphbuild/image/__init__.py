@@ -1,0 +1,1 @@
+"""The OCI image model: layouts and archives in, layouts and archives out."""

@@ -1,0 +1,80 @@
+"""Images in: an OCI layout folder, an OCI archive, a `docker save` archive of any age, told apart by their content.
+
+Invariants: manifest and config are verified before anything they say is used; every error is a GraphbuildError that
+names the source and the digest. Layers are verified as they are read (`source`).
+"""
+
+import os
+from pathlib import Path
+
+from graphbuild.image.docker_archive import read_docker_archive
+from graphbuild.image.files import Files, open_files
+from graphbuild.image.model import CONFIGS, LAYERS, Descriptor, ImageConfig, Index, Manifest, from_oci
+from graphbuild.image.select import check_platform, select_manifest
+from graphbuild.image.source import SourceImage, SourceLayer, blob_digest, blob_name, open_span, parse_document, read_blob, read_file
+from graphbuild.values.digest import Digest
+from graphbuild.values.errors import mistake
+
+__all__ = ["SourceImage", "SourceLayer", "open_image"]
+
+
+def open_image(path: Path, *, reference: str = "", platform: str = "", source: str = "", scratch: Path | None = None) -> SourceImage:
+    """The image at `path`; close it when its layers are read.
+
+    `reference` is a tag, a digest or "" (the only image); `platform` is `os/arch[/variant]` or "" (this machine's where there
+    are several); `source` names the image in errors; `scratch` is where a compressed archive is unpacked to.
+    """
+    source = source or str(path)
+    files = open_files(path, source, scratch)
+    try:
+        return _read(files, reference, platform, source)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _read(files: Files, reference: str, platform: str, source: str) -> SourceImage:
+    if _has(files, "oci-layout"):
+        return _read_layout(files, reference, platform, source)
+    if _has(files, "manifest.json"):
+        return read_docker_archive(files, reference, platform, source)
+    raise mistake(f"{source}: no image: holds neither oci-layout nor manifest.json", hint="a root file system is read by the `tar` rule")
+
+
+def _has(files: Files, name: str) -> bool:
+    span = files.open(name)
+    if span is not None:
+        os.close(span.fd)
+    return span is not None
+
+
+def _read_layout(files: Files, reference: str, platform: str, source: str) -> SourceImage:
+    index = parse_document(read_file(files, "index.json", source), Index, "index.json", source)
+    descriptor = select_manifest(files, index, reference, platform, source)
+    manifest = parse_document(read_blob(files, descriptor, source), Manifest, f"manifest {descriptor.digest}", source)
+    if manifest.config.media_type not in CONFIGS:
+        raise mistake(f"{source}: {descriptor.digest} is not an image but an artifact with a config of type {manifest.config.media_type}")
+    config = parse_document(read_blob(files, manifest.config, source), ImageConfig, f"config {manifest.config.digest}", source)
+    check_platform(config, platform, source)
+    diff_ids = [blob_digest(text, source) for text in config.rootfs.diff_ids or ()]
+    if len(diff_ids) != len(manifest.layers):
+        raise mistake(
+            f"{source}: config {manifest.config.digest} names {len(diff_ids)} layers, manifest {descriptor.digest} {len(manifest.layers)}"
+        )
+    layers = tuple(_layer(files, layer, diff_id, source) for layer, diff_id in zip(manifest.layers, diff_ids, strict=True))
+    try:
+        return SourceImage(from_oci(config), layers, blob_digest(descriptor.digest, source), files, source)
+    except ValueError as error:
+        raise mistake(f"{source}: config {manifest.config.digest}: {error}") from None
+
+
+def _layer(files: Files, layer: Descriptor, diff_id: Digest, source: str) -> SourceLayer:
+    digest = blob_digest(layer.digest, source)
+    if layer.media_type not in LAYERS:
+        raise mistake(f"{source}: layer {digest} has type {layer.media_type}, which is no layer of an image")
+    name = blob_name(digest)
+    span = open_span(files, name, source)
+    os.close(span.fd)
+    if span.size != layer.size:
+        raise mistake(f"{source}: layer {digest} has {span.size} bytes, its descriptor says {layer.size}")
+    return SourceLayer(digest, layer.size, layer.media_type, diff_id, name)

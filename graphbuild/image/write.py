@@ -1,0 +1,257 @@
+"""Images out: OCI layout folders, OCI archives, docker archives, from uncompressed and compressed layer blobs.
+
+Invariants: the same content gives the same bytes, whatever the clock, the machine and the order of threads; a
+destination is replaced at once or not at all (`place`); a folder that is not an OCI layout is never replaced; blobs are
+copied inside the kernel, never linked: a layout belongs to its user, who may change it, and the store must not change
+with it. Knows neither store nor codecs: blobs are given.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from graphbuild.image.model import (
+    CONTAINERD_NAME,
+    LAYER_SUFFIX,
+    LAYOUT_FILE,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    REF_NAME,
+    Descriptor,
+    Index,
+    Manifest,
+    Platform,
+    encode,
+    to_oci,
+)
+from graphbuild.image.place import copy_range, place_file, place_folder
+from graphbuild.image.reference import Reference, parse_reference
+from graphbuild.image.source import blob_name
+from graphbuild.values.config import Config
+from graphbuild.values.digest import Digest, sha256
+from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem, mistake
+
+_BLOCK = 512
+_LAYOUT_NAMES = frozenset({"blobs", "index.json", "oci-layout"})
+
+
+class ImageLayer(msgspec.Struct, frozen=True):
+    """A layer as blobs: the uncompressed tar of `size` bytes, and (digest, size, path) of its compressed form where there is one."""
+
+    diff_id: Digest
+    size: int
+    blob: Path
+    compressed: tuple[Digest, int, Path] | None = None
+    created_by: str = ""
+
+
+class ImageContent(msgspec.Struct, frozen=True):
+    """An image to be written: layers lowest first; `created` is seconds since 1970, of the image and of every header."""
+
+    config: Config
+    layers: tuple[ImageLayer, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    created: int = 0
+    tags: tuple[str, ...] = ()
+
+
+class _Member(msgspec.Struct, frozen=True):
+    """A file of a layout: `size` bytes, which are `content` or come from a blob."""
+
+    name: str
+    size: int
+    content: bytes | Path
+
+
+class _DockerEntry(msgspec.Struct, frozen=True, rename="pascal"):
+    config: str
+    repo_tags: tuple[str, ...]
+    layers: tuple[str, ...]
+
+
+def manifest_of(content: ImageContent, codec: str) -> tuple[bytes, bytes, Digest, Digest]:
+    """Config and manifest as JSON, and their digests. `codec` is "none", "gzip" or "zstd": that of the layers' compressed forms.
+
+    ValueError where a layer lacks that form.
+    """
+    layers = content.layers
+    history = [layer.created_by for layer in layers]
+    config = encode(to_oci(content.config, [layer.diff_id for layer in layers], history, content.created))
+    config_digest = sha256(hashlib.sha256(config).hexdigest())
+    media_type = OCI_LAYER + LAYER_SUFFIX[codec]
+    stored = [_stored(layer, codec) for layer in layers]
+    manifest = Manifest(
+        schema_version=2,
+        media_type=OCI_MANIFEST,
+        config=Descriptor(OCI_CONFIG, str(config_digest), len(config)),
+        layers=tuple(Descriptor(media_type, str(digest), size) for digest, size, _ in stored),
+        annotations=dict(content.annotations) or None,
+    )
+    data = encode(manifest)
+    return config, data, config_digest, sha256(hashlib.sha256(data).hexdigest())
+
+
+def parse_tags(tags: tuple[str, ...]) -> list[Reference]:
+    """Tags as references, each once, in order. GraphbuildError for one that no registry would take."""
+    found: dict[str, Reference] = {}
+    for text in tags:
+        try:
+            tag = parse_reference(text)
+        except ValueError as error:
+            raise mistake(f"bad tag: {error}") from None
+        if tag.digest:
+            raise mistake(f"bad tag: {text!r} holds a digest", hint="a tag is written name[:tag]")
+        found.setdefault(tag.full, tag)
+    return list(found.values())
+
+
+def write_layout(content: ImageContent, codec: str, destination: Path) -> Digest:
+    """Write an OCI layout folder, in the place of one that is there, and return the manifest's digest."""
+    members, digest = _layout(content, codec)
+    _check_replaceable(destination)
+    _guarded(destination, lambda: _write_folder(members, content.created, destination))
+    return digest
+
+
+def write_oci_archive(content: ImageContent, codec: str, destination: Path) -> Digest:
+    """Write an OCI layout as a tar, in the place of what file is there, and return the manifest's digest."""
+    members, digest = _layout(content, codec)
+    _write_archive(members, content.created, destination)
+    return digest
+
+
+def write_docker_archive(content: ImageContent, destination: Path) -> Digest:
+    """Write what `docker load` reads: an OCI layout of uncompressed layers with a manifest.json for older readers.
+
+    Returns the manifest's digest. The same shape that `docker save` writes since Docker 25; Docker 20.10 loads it too.
+    """
+    members, digest = _layout(content, "none")
+    config_digest = manifest_of(content, "none")[2]
+    entry = _DockerEntry(
+        config=blob_name(config_digest),
+        repo_tags=tuple(tag.familiar for tag in parse_tags(content.tags)),
+        layers=tuple(blob_name(layer.diff_id) for layer in content.layers),
+    )
+    listing = msgspec.json.encode([entry])
+    _write_archive([_Member("manifest.json", len(listing), listing), *members], content.created, destination)
+    return digest
+
+
+def _stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
+    if codec == "none":
+        return layer.diff_id, layer.size, layer.blob
+    if layer.compressed is None:
+        raise ValueError(f"layer {layer.diff_id} has no {codec} form")
+    return layer.compressed
+
+
+def _layout(content: ImageContent, codec: str) -> tuple[list[_Member], Digest]:
+    """The files of a layout: small ones first, so that readers of a stream know early what comes; each blob once."""
+    config, manifest, config_digest, manifest_digest = manifest_of(content, codec)
+    index = encode(_index(content, manifest, manifest_digest))
+    members = [
+        _Member("oci-layout", len(LAYOUT_FILE), LAYOUT_FILE),
+        _Member("index.json", len(index), index),
+        _Member(blob_name(manifest_digest), len(manifest), manifest),
+        _Member(blob_name(config_digest), len(config), config),
+    ]
+    members += [_Member(blob_name(digest), size, path) for digest, size, path in (_stored(layer, codec) for layer in content.layers)]
+    unique: dict[str, _Member] = {}
+    for member in members:
+        unique.setdefault(member.name, member)
+    return list(unique.values()), manifest_digest
+
+
+def _index(content: ImageContent, manifest: bytes, digest: Digest) -> Index:
+    """One descriptor a tag. Readers look names up by the bare tag (skopeo) or in full (containerd); a bare tag is given once."""
+    config = content.config
+    platform = Platform(config.architecture, config.os, config.variant or None)
+    descriptor = Descriptor(OCI_MANIFEST, str(digest), len(manifest), None, platform)
+    manifests = []
+    bare: set[str] = set()
+    for tag in parse_tags(content.tags):
+        notes = {CONTAINERD_NAME: tag.full} | ({} if tag.tag in bare else {REF_NAME: tag.tag})
+        bare.add(tag.tag)
+        manifests.append(msgspec.structs.replace(descriptor, annotations=notes))
+    return Index(2, tuple(manifests) or (descriptor,), OCI_INDEX)
+
+
+def _check_replaceable(destination: Path) -> None:
+    try:
+        names = set(os.listdir(destination))
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise mistake(f"cannot write an OCI layout to {destination}: a file is there", hint="remove it, or choose another path") from None
+    if names and ("oci-layout" not in names or names - _LAYOUT_NAMES):
+        strange = ", ".join(sorted(names - _LAYOUT_NAMES)[:5]) or "no oci-layout file"
+        raise mistake(
+            f"cannot write an OCI layout to {destination}: the folder there is something else ({strange})",
+            hint="remove it, or choose another path",
+        )
+
+
+def _guarded(destination: Path, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except (OSError, EOFError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise GraphbuildError(Problem(f"cannot write {destination}: {reason}"), exit_code=EXIT_FAILED) from error
+
+
+def _write_folder(members: list[_Member], created: int, destination: Path) -> None:
+    with place_folder(destination) as folder:
+        for member in members:
+            path = folder / member.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                _write_content(member, fd)
+                os.utime(fd, (created, created))
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+def _write_archive(members: list[_Member], created: int, destination: Path) -> None:
+    if destination.is_dir():
+        raise mistake(f"cannot write an archive to {destination}: a folder is there", hint="remove it, or choose another path")
+    _guarded(destination, lambda: _write_tar(members, created, destination))
+
+
+def _write_tar(members: list[_Member], created: int, destination: Path) -> None:
+    with place_file(destination) as fd:
+        for folder in ("blobs/", "blobs/sha256/"):  # unlisted, skopeo makes them as root's: as an ordinary user it fails
+            _write_all(fd, _header(folder, 0, created))
+        for member in members:
+            _write_all(fd, _header(member.name, member.size, created))
+            _write_content(member, fd)
+            _write_all(fd, bytes(-member.size % _BLOCK))
+        _write_all(fd, bytes(2 * _BLOCK))
+
+
+def _write_content(member: _Member, fd: int) -> None:
+    if isinstance(member.content, bytes):
+        _write_all(fd, member.content)
+    else:
+        copy_range(member.content, fd, member.size)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _header(name: str, size: int, created: int) -> bytes:
+    """A ustar header of a file, or (trailing slash) a folder; owner 0:0. Sizes beyond eleven octal digits (8 GiB) take GNU's base-256."""
+    number = b"%011o\0" % size if size < 1 << 33 else b"\x80" + size.to_bytes(11, "big")
+    mode, kind = (0o755, b"5") if name.endswith("/") else (0o644, b"0")
+    fields = (name.encode().ljust(100, b"\0"), b"%07o\0" % mode, b"0000000\0", b"0000000\0", number, b"%011o\0" % max(created, 0))
+    head = b"".join((*fields, b" " * 8, kind.ljust(101, b"\0"), b"ustar\x0000", bytes(64), b"0000000\0", b"0000000\0")).ljust(_BLOCK, b"\0")
+    return head[:148] + b"%06o\0 " % sum(head) + head[156:]

@@ -1,0 +1,355 @@
+"""A layer as a tar: the same entries give the same bytes, on any machine, and are hashed while they are written.
+
+ustar, with PAX records only for what ustar cannot hold: names that are long or not ASCII, big sizes and ids, xattrs (as
+`SCHILY.xattr.<name>`). Names that are not UTF-8 come raw, under `hdrcharset=BINARY`. Every mtime is the epoch; user and group
+names are empty. Whiteouts and opaque directories become `.wh.` files (OCI image-spec, layer.md). Memory is one buffer.
+It knows nothing of folders or stores: contents come from descriptors that the caller opens.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from graphbuild.layers.cancel import Cancel, check, never
+from graphbuild.values.digest import Digest, sha256
+from graphbuild.values.entry import Entry, Kind
+from graphbuild.values.errors import GraphbuildError, mistake
+
+_BUFFER = 1 << 20
+_BLOCK = 512
+_SMALL = _BUFFER // 2  # a content up to here is read in one call, after room for it was made
+_ZEROS = bytes(1024)
+_OCTAL_7 = 0o7777777  # the largest uid, gid, device number of a ustar header
+_OCTAL_11 = 0o77777777777  # the largest size
+_TYPES = {
+    Kind.FILE: b"0",
+    Kind.HARDLINK: b"1",
+    Kind.SYMLINK: b"2",
+    Kind.CHARACTER: b"3",
+    Kind.BLOCK: b"4",
+    Kind.DIRECTORY: b"5",
+    Kind.FIFO: b"6",
+    Kind.WHITEOUT: b"0",
+}
+_RESERVED = b".wh."
+_OPAQUE = b".wh..wh..opq"
+
+
+class Earlier(msgspec.Struct, frozen=True):
+    """A tar that `write_layer_tar` wrote before, of other entries and the same epoch: what is in both need not be read again."""
+
+    entries: Sequence[Entry]
+    fd: int
+
+
+class _Span(msgspec.Struct, frozen=True, gc=False):
+    """Bytes of an earlier tar: whole entries, one after the other."""
+
+    offset: int
+    size: int
+
+
+def write_layer_tar(
+    entries: Sequence[Entry],
+    open_file: Callable[[Entry], int],
+    out_fd: int,
+    *,
+    epoch: int,
+    cancelled: Cancel = never,
+    earlier: Earlier | None = None,
+) -> tuple[Digest, int]:
+    """Write the entries of a layer (a sorted index) to `out_fd`. Returns the sha256 of what was written, its diff_id, and its size.
+
+    `open_file` gives a descriptor at the start of a FILE's content, which is closed here. GraphbuildError for a content that is not
+    as long as its entry says, for a name that a layer cannot hold, for an OSError of `open_file`. Cancelled when `cancelled()` says so.
+    """
+    if not 0 <= epoch <= _OCTAL_11:
+        raise ValueError(f"epoch {epoch} does not fit a tar header")
+    out = _Output(out_fd, cancelled)
+    headers = _Headers(epoch)
+    header = headers.header
+    for item in _with_spans(entries, earlier.entries, headers) if earlier else entries:
+        if isinstance(item, _Span):
+            assert earlier is not None
+            out.span(item, earlier.fd)
+            continue
+        out.put(header(item))
+        if item.kind is Kind.FILE:
+            if item.size:
+                out.content(item, _opened(item, open_file))
+        elif item.opaque:
+            out.put(header(Entry(item.path + b"/" + _OPAQUE, Kind.WHITEOUT)))
+    out.put(_ZEROS)
+    return out.finish()
+
+
+def _with_spans(entries: Sequence[Entry], before: Sequence[Entry], headers: "_Headers") -> Iterator[Entry | _Span]:
+    """The entries in order, runs of those that `before` has too given as where its tar has them. Both are sorted by path."""
+    start = end = 0  # the span so far, in the earlier tar
+    position = offset = 0  # the next of `before`, and where it begins
+    for entry in entries:
+        while position < len(before) and before[position].path < entry.path:
+            offset += headers.length(before[position])
+            position += 1
+        if position < len(before) and before[position] == entry:
+            if end != offset:
+                if end > start:
+                    yield _Span(start, end - start)
+                start = offset
+            offset += headers.length(entry)
+            position += 1
+            end = offset
+            continue
+        if end > start:
+            yield _Span(start, end - start)
+        start = end = 0
+        yield entry
+    if end > start:
+        yield _Span(start, end - start)
+
+
+def _opened(entry: Entry, open_file: Callable[[Entry], int]) -> int:
+    try:
+        return open_file(entry)
+    except OSError as error:
+        raise mistake(f"cannot read {_shown(entry.path)}: {error.strerror}") from None
+
+
+class _Output:
+    """A buffer before a descriptor. Everything that leaves it is hashed and counted."""
+
+    __slots__ = ("_buffer", "_cancelled", "_fd", "_hash", "_size", "_used", "_view")
+
+    def __init__(self, fd: int, cancelled: Cancel) -> None:
+        from hashlib import sha256 as hasher
+
+        self._fd = fd
+        self._cancelled = cancelled
+        self._buffer = bytearray(_BUFFER)
+        self._view = memoryview(self._buffer)
+        self._used = 0
+        self._size = 0
+        self._hash = hasher()
+
+    def put(self, data: bytes) -> None:
+        """Add a few blocks."""
+        used = self._used
+        end = used + len(data)
+        if end > _BUFFER:
+            self._flush()
+            if len(data) > _BUFFER:
+                self._write(memoryview(data))
+                return
+            used, end = 0, len(data)
+        self._buffer[used:end] = data
+        self._used = end
+
+    def content(self, entry: Entry, fd: int) -> None:
+        """Add a file's content and its padding; closes `fd`."""
+        try:
+            if entry.size <= _SMALL:
+                self._small(entry, fd)
+            else:
+                self._large(entry, fd)
+        except OSError as error:
+            raise mistake(f"cannot read {_shown(entry.path)}: {error.strerror}") from None
+        finally:
+            os.close(fd)
+        if rest := -entry.size % _BLOCK:
+            self.put(_ZEROS[:rest])
+
+    def span(self, span: _Span, fd: int) -> None:
+        """Add bytes of another file."""
+        offset, left = span.offset, span.size
+        while left:
+            if self._used == _BUFFER:
+                self._flush()
+            got = os.preadv(fd, [self._view[self._used : min(_BUFFER, self._used + left)]], offset)
+            if not got:
+                raise mistake("a layer's tar in the store is shorter than it was", hint="run `graphbuild cache verify --repair`")
+            self._used += got
+            offset += got
+            left -= got
+
+    def _small(self, entry: Entry, fd: int) -> None:
+        # One byte more than expected is asked for: a short answer then proves the end without another call.
+        size = entry.size
+        if self._used + size >= _BUFFER:
+            self._flush()
+        used = self._used
+        got = os.readv(fd, [self._view[used : used + size + 1]])
+        while 0 < got < size:
+            more = os.readv(fd, [self._view[used + got : used + size + 1]])
+            if not more:
+                break
+            got += more
+        if got != size:
+            raise _changed(entry)
+        self._used = used + size
+
+    def _large(self, entry: Entry, fd: int) -> None:
+        left = entry.size
+        while left:
+            if self._used == _BUFFER:
+                self._flush()
+            got = os.readv(fd, [self._view[self._used : min(_BUFFER, self._used + left)]])
+            if not got:
+                raise _changed(entry)
+            self._used += got
+            left -= got
+        if os.read(fd, 1):
+            raise _changed(entry)
+
+    def _flush(self) -> None:
+        self._write(self._view[: self._used])
+        self._used = 0
+
+    def _write(self, data: memoryview) -> None:
+        check(self._cancelled)
+        self._hash.update(data)
+        self._size += len(data)
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError as error:
+            raise mistake(f"cannot write a layer: {error.strerror}") from None
+
+    def finish(self) -> tuple[Digest, int]:
+        self._flush()
+        return sha256(self._hash.hexdigest()), self._size
+
+
+def _changed(entry: Entry) -> GraphbuildError:
+    return mistake(f"{_shown(entry.path)} changed while it was read", hint="run again when nothing writes to it")
+
+
+class _Headers:
+    """Makes the header blocks of entries. What many entries share is formatted, and summed for the checksum, once."""
+
+    __slots__ = ("_heads", "_mtime", "_tails")
+
+    def __init__(self, epoch: int) -> None:
+        self._mtime = b"%011o\0" % epoch
+        self._heads: dict[tuple[int, int, int], tuple[bytes, int]] = {}
+        self._tails: dict[tuple[bytes, bytes, int, int], tuple[bytes, int]] = {}
+
+    def header(self, entry: Entry) -> bytes:
+        """All header blocks of an entry, PAX records included."""
+        kind = entry.kind
+        path = entry.path
+        if kind is Kind.WHITEOUT:
+            path = _whiteout(path)
+        elif _RESERVED in path and (path.startswith(_RESERVED) or b"/" + _RESERVED in path):
+            raise mistake(f"{_shown(path)} cannot be in a layer: names that begin with .wh. mean a removal there")
+        if kind is Kind.DIRECTORY:
+            path += b"/"
+        size = entry.size if kind is Kind.FILE else 0
+        link = entry.target
+        text_fits = len(path) <= 100 and len(link) <= 100 and not entry.xattrs and path.isascii() and link.isascii()
+        if text_fits and size <= _OCTAL_11 and entry.uid <= _OCTAL_7 and entry.gid <= _OCTAL_7:
+            return self._block(path, b"", _TYPES[kind], entry.mode, entry.uid, entry.gid, size, link, entry.device)
+        return self._extended(entry, path, link, size)
+
+    def length(self, entry: Entry) -> int:
+        """How many bytes an entry takes in the tar: headers, content and padding."""
+        kind, path, size = entry.kind, entry.path, entry.size
+        small = size <= _OCTAL_11 and entry.uid <= _OCTAL_7 and entry.gid <= _OCTAL_7
+        if kind is Kind.FILE and small and len(path) <= 100 and not entry.xattrs and path.isascii():
+            return _BLOCK + size + -size % _BLOCK  # nearly all: one header
+        if kind is not Kind.FILE:
+            size = 0
+        headers = len(self.header(entry))
+        if entry.opaque:
+            headers += len(self.header(Entry(entry.path + b"/" + _OPAQUE, Kind.WHITEOUT)))
+        return headers + size + -size % _BLOCK
+
+    def _extended(self, entry: Entry, path: bytes, link: bytes, size: int) -> bytes:
+        records: list[tuple[bytes, bytes]] = []
+        split = _split(path) if path.isascii() else None
+        if split is None:
+            records.append((b"path", path))
+        name, prefix = split or (path[:100], b"")
+        if len(link) > 100 or not link.isascii():
+            records.append((b"linkpath", link))
+        numbers = []
+        for field, number, most in ((b"size", size, _OCTAL_11), (b"uid", entry.uid, _OCTAL_7), (b"gid", entry.gid, _OCTAL_7)):
+            if number > most:
+                records.append((field, b"%d" % number))
+            numbers.append(number if number <= most else 0)
+        for key, value in entry.xattrs:
+            if b"=" in key:
+                raise mistake(f"{_shown(entry.path)} has an attribute named {_shown(key)}, which a tar cannot hold")
+            records.append((b"SCHILY.xattr." + key, value))
+        length, uid, gid = numbers
+        block = self._block(name, prefix, _TYPES[entry.kind], entry.mode, uid, gid, length, link[:100], entry.device)
+        return self._pax(_binary(records)) + block if records else block
+
+    def _pax(self, records: list[tuple[bytes, bytes]]) -> bytes:
+        data = b"".join(_record(key, value) for key, value in sorted(records))
+        block = self._block(b"././@PaxHeader", b"", b"x", 0, 0, 0, len(data), b"", (0, 0))
+        return block + data + bytes(-len(data) % _BLOCK)
+
+    def _block(
+        self, name: bytes, prefix: bytes, type_: bytes, mode: int, uid: int, gid: int, size: int, link: bytes, device: tuple[int, int]
+    ) -> bytes:
+        # POSIX ustar: name 100, mode 8, uid 8, gid 8, size 12, mtime 12, checksum 8, type 1, link 100, "ustar\0" "00", names, devices, prefix 155.
+        head = self._heads.get((mode, uid, gid))
+        if head is None:
+            data = b"%07o\0%07o\0%07o\0" % (mode, uid, gid)
+            head = self._heads[mode, uid, gid] = data, sum(data) + sum(self._mtime) + 8 * 32
+        tail = self._tails.get((type_, link, *device)) if not prefix else None
+        if tail is None:
+            tail = _tail(type_, link, device, prefix)
+            if not link and not prefix:
+                self._tails[type_, link, *device] = tail
+        length = b"%011o\0" % size
+        checksum = sum(name) + head[1] + sum(length) + tail[1]
+        return b"%s%s%s%s%s%06o\0 %s" % (name, _ZEROS[: 100 - len(name)], head[0], length, self._mtime, checksum, tail[0])
+
+
+def _tail(type_: bytes, link: bytes, device: tuple[int, int], prefix: bytes) -> tuple[bytes, int]:
+    """What follows the checksum of a header, and its sum."""
+    if max(device) > _OCTAL_7:
+        raise ValueError(f"device {device} does not fit a tar header")
+    numbers = b"%07o\0%07o\0" % device
+    data = b"%s%sustar\x0000%s%s%s" % (type_, link.ljust(100, b"\0"), bytes(64), numbers, prefix.ljust(167, b"\0"))
+    return data, sum(data)
+
+
+def _split(path: bytes) -> tuple[bytes, bytes] | None:
+    """A path as ustar's name and prefix, or None where it does not fit."""
+    if len(path) <= 100:
+        return path, b""
+    slash = path.find(b"/", max(0, len(path) - 101))
+    if slash <= 0 or slash > 155 or slash == len(path) - 1:
+        return None
+    return path[slash + 1 :], path[:slash]
+
+
+def _binary(records: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The records, led by `hdrcharset=BINARY` where a name is not UTF-8."""
+    for key, value in records:
+        if key in (b"path", b"linkpath"):
+            try:
+                value.decode()
+            except UnicodeDecodeError:
+                return [(b"hdrcharset", b"BINARY"), *records]
+    return records
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """`LENGTH KEY=VALUE\\n`, where the length counts itself."""
+    rest = b" %s=%s\n" % (key, value)
+    length = len(rest) + len(str(len(rest)))
+    length = len(rest) + len(str(length))
+    return b"%d%s" % (length, rest)
+
+
+def _whiteout(path: bytes) -> bytes:
+    folder, slash, name = path.rpartition(b"/")
+    return path if name == _OPAQUE else folder + slash + _RESERVED + name
+
+
+def _shown(path: bytes) -> str:
+    return os.fsdecode(path)

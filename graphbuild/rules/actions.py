@@ -1,0 +1,278 @@
+"""Actions: closed, frozen descriptions of one unit of work each. Rules return them; only the build loop performs them.
+
+An action refers to the results of others by `Ref`, never by digest: digests take the references' place when the action
+becomes ready, and only then has it a key. What an action does not say, it cannot depend on.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from graphbuild.values.config import ConfigPatch
+from graphbuild.values.label import Label
+
+
+class Ref(msgspec.Struct, frozen=True, order=True, gc=False):
+    """The result of one action of one target."""
+
+    label: Label
+    action: str
+
+    def __str__(self) -> str:
+        return f"{self.label}#{self.action}"
+
+
+# A config as an expression: folded left over an empty config. A Ref stands for the config its result carries.
+ConfigExpression = tuple[Ref | ConfigPatch, ...]
+
+
+class Sources(msgspec.Struct, frozen=True, tag="sources"):
+    """Files of the workspace: `patterns` (gitignore-like globs, `!` excludes, last match wins) below `folder`.
+
+    `folder` is relative to the workspace root. A pattern may name a folder: all below it. `.graphbuildignore` applies.
+    """
+
+    folder: str
+    patterns: tuple[str, ...]
+
+
+class StackFiles(msgspec.Struct, frozen=True, tag="stack"):
+    """Files of another target's stack, by absolute globs; owners and modes are kept."""
+
+    layers: tuple[Ref, ...]
+    patterns: tuple[str, ...]
+
+
+class WorkspaceFile(msgspec.Struct, frozen=True, tag="file"):
+    """One file or folder of the workspace, relative to its root."""
+
+    path: str
+
+
+class SourceMount(msgspec.Struct, frozen=True, tag="bind"):
+    """A file or folder of the workspace, seen read-only at `to` (`writable`: writes are thrown away)."""
+
+    source: WorkspaceFile
+    to: str
+    writable: bool = False
+
+
+class StackMount(msgspec.Struct, frozen=True, tag="bind-target"):
+    """A path of another target's tree, seen read-only at `to` (`writable`: writes are thrown away)."""
+
+    layers: tuple[Ref, ...]
+    path: str
+    to: str
+    writable: bool = False
+
+
+class BlobMount(msgspec.Struct, frozen=True, tag="bind-blobs"):
+    """A read-only folder at `to` that shows fetched blobs under the given file names."""
+
+    blobs: tuple[tuple[str, Ref], ...]
+    to: str
+
+
+class CacheMount(msgspec.Struct, frozen=True, tag="cache"):
+    """A folder that outlives the step and is in no layer and no key (its id and place are).
+
+    `sharing`: "shared", "locked" (one step at a time) or "private" (a folder of its own while others use it).
+    """
+
+    id: str
+    to: str
+    sharing: str = "shared"
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+
+class TmpfsMount(msgspec.Struct, frozen=True, tag="tmpfs"):
+    """An empty file system in memory, gone after the step. `size` in bytes, 0 for the kernel's default."""
+
+    to: str
+    size: int = 0
+
+
+class SecretMount(msgspec.Struct, frozen=True, tag="secret"):
+    """A secret as a file at `to` and/or as the variable `env`. Its id is in the key, its value nowhere."""
+
+    id: str
+    to: str = ""
+    env: str = ""
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+    required: bool = True
+
+
+Mount = SourceMount | StackMount | BlobMount | CacheMount | TmpfsMount | SecretMount
+
+
+class Run(msgspec.Struct, frozen=True, tag="run"):
+    """Run a command on a stack; its result is the one layer of what changed, or none.
+
+    A `command` that is one string goes to the config's shell (else `/bin/sh -c`); a tuple is executed as it is. User,
+    workdir and env come from `config`. `network` is "none" or "host"; `timeout` in seconds, 0 for none.
+    """
+
+    layers: tuple[Ref, ...]
+    config: ConfigExpression
+    command: str | tuple[str, ...]
+    mounts: tuple[Mount, ...] = ()
+    network: Literal["none", "host"] = "none"
+    timeout: float = 0
+
+
+class Copy(msgspec.Struct, frozen=True, tag="copy"):
+    """Copy files to the folder `to`; each keeps its path less `strip`. Its result is one layer.
+
+    `base`: the stack in which `to` and the names in `owner` ("user[:group]", names or ids) resolve; the layer depends
+    on nothing else of it. `chmod` sets the permission bits of files (directories get x where they get r).
+    """
+
+    source: Sources | StackFiles
+    to: str
+    strip: str = ""
+    owner: str = ""
+    chmod: int | None = None
+    base: tuple[Ref, ...] = ()
+
+
+class Fetch(msgspec.Struct, frozen=True, tag="fetch"):
+    """Download `url` (or one of `mirrors`); its result is the blob with that sha256 (hex). Locked, so it is a pure action."""
+
+    url: str
+    sha256: str
+    size: int = 0  # bytes; 0 where not known
+    mirrors: tuple[str, ...] = ()
+
+
+class ImportTar(msgspec.Struct, frozen=True, tag="import-tar"):
+    """A root file system tarball (none, gz, bz2, xz, zst: told by content) as one layer. What `docker import` does."""
+
+    source: WorkspaceFile | Ref
+
+
+class ImportImage(msgspec.Struct, frozen=True, tag="import-image"):
+    """An image from an OCI layout folder, an OCI archive or a `docker save` archive: its layers, and its config.
+
+    `reference` is a tag, a digest or "" (the only image there). `platform` is "os/arch[/variant]" or "" for this machine's.
+    """
+
+    source: WorkspaceFile | Ref
+    reference: str = ""
+    platform: str = ""
+
+
+class ArchivePart(msgspec.Struct, frozen=True, tag="archive"):
+    """All files of an archive: format "tar" (any compression) or "deb" (its data member). Later parts win, path by path."""
+
+    source: WorkspaceFile | Ref
+    format: str = "tar"
+
+
+class FilePart(msgspec.Struct, frozen=True, tag="text"):
+    """One file, written out."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+
+
+class DirectoryPart(msgspec.Struct, frozen=True, tag="directory"):
+    path: str
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+
+class SymlinkPart(msgspec.Struct, frozen=True, tag="symlink"):
+    """A symlink. Parts after it that name a path below it land where it leads (a merged /usr: `bin` → `usr/bin`)."""
+
+    path: str
+    target: str
+
+
+Part = ArchivePart | FilePart | DirectoryPart | SymlinkPart
+
+
+class Assemble(msgspec.Struct, frozen=True, tag="assemble"):
+    """Put parts together, in order, as one layer on nothing. Pure: no script runs."""
+
+    parts: tuple[Part, ...]
+
+
+class Flatten(msgspec.Struct, frozen=True, tag="flatten"):
+    """A stack's merged tree as one layer."""
+
+    layers: tuple[Ref, ...]
+
+
+class Union(msgspec.Struct, frozen=True, tag="union"):
+    """Check that stacks can be seen as one: no path touched by two of them with different content, no directory over a symlink.
+
+    `stacks` pairs each parent's name with its layers. Its result is empty; who needs the union depends on it.
+    """
+
+    stacks: tuple[tuple[str, tuple[Ref, ...]], ...]
+    overlap: str = "error"  # or "last-wins"
+
+
+class ImageExport(msgspec.Struct, frozen=True, tag="to"):
+    """A place for an image. `format`: "oci" (layout folder), "oci-archive" or "docker" (archive). `path` from the workspace root."""
+
+    format: str
+    path: str
+
+
+class Image(msgspec.Struct, frozen=True, tag="image"):
+    """A stack and a config as an OCI image, written to every export. Its result is the manifest's digest.
+
+    `compression`: "gzip", "zstd" or "none". Annotations and tags are in no key.
+    """
+
+    layers: tuple[Ref, ...]
+    config: ConfigExpression
+    tags: tuple[str, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    compression: str = "gzip"
+    exports: tuple[ImageExport, ...] = ()
+
+
+class ExportFiles(msgspec.Struct, frozen=True, tag="files"):
+    """Take files of a stack out, as a folder or, where `format` is "tar", as a tar. Each keeps its path less `strip`."""
+
+    source: StackFiles
+    to: str
+    format: str = "dir"
+    strip: str = ""
+
+
+Action = Run | Copy | Fetch | ImportTar | ImportImage | Assemble | Flatten | Union | Image | ExportFiles
+
+
+def stands_on(action: Action) -> tuple[Ref, ...]:
+    """The layers that an action's own layer goes on top of; none where its result is the same on any."""
+    match action:
+        case Run():
+            return action.layers
+        case Copy():
+            return action.base
+        case _:
+            return ()
+
+
+def references(value: object) -> Iterator[Ref]:
+    """Every Ref inside an action, in field order, with repetitions."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from references(item)
+    elif isinstance(value, msgspec.Struct) and not isinstance(value, (Label, ConfigPatch)):
+        for name in value.__struct_fields__:
+            yield from references(getattr(value, name))

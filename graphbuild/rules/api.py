@@ -1,0 +1,175 @@
+"""The plugin API: what a rule is, what it is given, what it returns.
+
+A rule is a pure function `analyze(context, attributes) → Analysis`. It must not read, write, fetch or run anything, nor
+look at clocks or the environment: all that it decides is in the actions it returns, and that is why plugin code needs
+no place in any key. The one exception is `lock`, which runs only in the resolve phase and may fetch through its context.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import msgspec
+
+from graphbuild.rules.actions import Action, ConfigExpression, Ref
+from graphbuild.values.config import ConfigPatch
+from graphbuild.values.errors import GraphbuildError, Problem, SpecPath
+from graphbuild.values.label import Label
+
+P = TypeVar("P", bound=msgspec.Struct)
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Provider: a stack of layers, lowest first, and the config that goes with it. What `from:` asks for.
+
+    `needs`: checks that must have passed before anyone uses the stack (a union's overlap check).
+    """
+
+    layers: tuple[Ref, ...] = ()
+    config: ConfigExpression = ()
+    needs: tuple[Ref, ...] = ()
+
+
+class ImageProvider(msgspec.Struct, frozen=True):
+    """Provider: an image that an output makes."""
+
+    image: Ref
+
+
+class Target(msgspec.Struct, frozen=True):
+    """An analysed dependency as a rule sees it: its label and its providers."""
+
+    label: Label
+    providers: tuple[msgspec.Struct, ...]
+
+    def get(self, kind: type[P]) -> P | None:
+        """The provider of that type, or None."""
+        return next((provider for provider in self.providers if isinstance(provider, kind)), None)
+
+
+def workspace_path(text: str, package: str) -> str:
+    """A path of a spec, relative to its package or, after `//`, to the workspace, as a path from the workspace root.
+
+    ValueError for one that is absolute or leaves its package (the workspace).
+    """
+    folder, rest = ("", text[2:]) if text.startswith("//") else (package, text)
+    if rest.startswith("/"):
+        raise ValueError(f"path {text!r} is absolute")
+    parts: list[str] = []
+    for part in rest.split("/"):
+        if part == "..":
+            if not parts:
+                raise ValueError(f"path {text!r} leaves its package")
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(part for part in (folder, *parts) if part)
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What a rule may know: its label, its dependencies, the attributes every target has, and its part of the lock.
+
+    `snapshot` is the union of the target's `from:`, with the target's own `env`, `user`, `workdir` and `shell` patched
+    onto its config. `dependencies` holds what `Rule.dependencies` named, by the text that named it.
+    """
+
+    label: Label
+    snapshot: Snapshot
+    has_from: bool
+    mounts: tuple[Any, ...]  # analysed mounts of the target
+    network: Literal["none", "host"]
+    timeout: float
+    dependencies: tuple[tuple[str, Target], ...]
+    lock: Any  # what `Rule.lock` returned, or None
+    file: str  # the build.yaml that declares the target
+    spec_path: tuple[str | int, ...]  # where in it
+
+    def ref(self, action: str) -> Ref:
+        """The result of this target's action of that name."""
+        return Ref(self.label, action)
+
+    def dependency(self, text: str) -> Target:
+        """The analysed target that `Rule.dependencies` named by `text`."""
+        for name, target in self.dependencies:
+            if name == text:
+                return target
+        raise KeyError(f"{text!r} was not named by the rule's `dependencies`")
+
+    def snapshot_of(self, text: str) -> Snapshot:
+        """The stack of a dependency; an error at the target for one that offers none."""
+        snapshot = self.dependency(text).get(Snapshot)
+        if snapshot is None:
+            raise self.mistake(f"{text!r} offers no files", hint="name a base or a step")
+        return snapshot
+
+    def path(self, text: str) -> str:
+        """A path of the spec as a path from the workspace root (`workspace_path`); an error at the target for a bad one."""
+        try:
+            return workspace_path(text, self.label.package)
+        except ValueError as error:
+            raise self.mistake(str(error), hint="paths are relative to the package; // starts at the workspace root") from None
+
+    def mistake(self, message: str, *path: str | int, hint: str = "") -> GraphbuildError:
+        """An error at this target, or at `path` below it."""
+        return GraphbuildError(Problem(message, SpecPath(self.file, self.spec_path + path), hint))
+
+
+class Analysis(msgspec.Struct, frozen=True):
+    """What a rule returns: named actions (names are unique within the target) and providers (one a type)."""
+
+    actions: tuple[tuple[str, Action], ...] = ()
+    providers: tuple[msgspec.Struct, ...] = ()
+
+
+class LockContext(Protocol):
+    """What `Rule.lock` may do. `label` and `report` are for progress and errors."""
+
+    label: Label
+
+    def fetch(self, url: str, *, sha256: str = "", size: int = 0) -> bytes:
+        """The body of `url`, verified where a digest is given. GraphbuildError when it cannot be had."""
+        ...
+
+    def fetch_file(self, url: str, *, sha256: str = "", size: int = 0) -> Path:
+        """Like `fetch`, for large bodies: a file in the store that must not be changed."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """A file of the workspace, relative to the target's package or `//`. GraphbuildError when it cannot be read."""
+        ...
+
+    def report(self, text: str) -> None:
+        """Say what is being done, for the progress display."""
+        ...
+
+
+def no_dependencies(_attributes: Any) -> Sequence[str]:
+    return ()
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A rule, as a plugin exports it.
+
+    `name` is the key in the spec; `kind` the section it belongs to; `attributes` a Struct (frozen, unknown fields
+    forbidden) whose fields are what the spec may say; `short` the field that a value which is no map fills. `dependencies` gives the labels,
+    as texts, that the attributes name besides `from:`. `lock` resolves what must be pinned: it returns plain data (JSON
+    types) that build.lock keeps under `lock_key(attributes)` and `Context.lock` hands back.
+    """
+
+    name: str
+    kind: Literal["base", "step", "output"]
+    attributes: type[msgspec.Struct]
+    analyze: Callable[[Context, Any], Analysis]
+    short: str = ""
+    dependencies: Callable[[Any], Sequence[str]] = no_dependencies
+    lock: Callable[[LockContext, Any], Any] | None = None
+    lock_key: Callable[[Any], str] | None = None
+    doc: str = ""
+
+
+def layer_target(context: Context, action: Action, name: str = "layer", patch: ConfigPatch | None = None) -> Analysis:
+    """The usual analysis of a base or step: one action whose layers go on top of `from:`, config carried along."""
+    below = context.snapshot
+    config = below.config + ((patch,) if patch else ())
+    snapshot = Snapshot((*below.layers, context.ref(name)), config, below.needs)
+    return Analysis(((name, action),), (snapshot,))

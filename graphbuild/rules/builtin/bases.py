@@ -1,0 +1,89 @@
+"""Bases: `scratch` (nothing), `tar` (a root file system), `oci` (an image from a layout or an archive)."""
+
+import re
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from graphbuild.rules import (
+    Analysis,
+    Context,
+    Fetch,
+    ImportImage,
+    ImportTar,
+    Ref,
+    Rule,
+    Snapshot,
+    WorkspaceFile,
+)
+
+_SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
+
+
+class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The empty stack: no file, no config."""
+
+
+class Tar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A root file system tarball: `path`, or `url` with `sha256`."""
+
+    path: Annotated[str, Meta(description="The tarball in the package: plain, gz, bz2, xz or zst.")] = ""
+    url: Annotated[str, Meta(description="Where to download it instead; http or https.")] = ""
+    sha256: Annotated[str, Meta(description="The digest of what `url` serves, 64 hex digits; needed with it.")] = ""
+
+
+class Oci(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An image somebody else built: `path`, or `url` with `sha256`."""
+
+    path: Annotated[str, Meta(description="The layout folder or the archive in the package.")] = ""
+    url: Annotated[str, Meta(description="Where to download the archive instead; http or https.")] = ""
+    sha256: Annotated[str, Meta(description="The digest of what `url` serves, 64 hex digits; needed with it.")] = ""
+    reference: Annotated[str, Meta(description="A tag or a digest; needed where the source holds several images.")] = ""
+    platform: Annotated[str, Meta(description="os/arch[/variant]; this machine's by default.")] = ""
+
+
+def _source(context: Context, attributes: Tar | Oci, rule: str) -> tuple[WorkspaceFile | Ref, tuple[tuple[str, Fetch], ...]]:
+    """Where the bytes come from, and the download they need."""
+    if bool(attributes.path) == bool(attributes.url):
+        raise context.mistake(f"`{rule}` takes either `path` or `url`", rule, hint="for example `path: rootfs.tar.gz`")
+    if attributes.path:
+        if attributes.sha256:
+            raise context.mistake("`sha256` belongs to `url`; a path is checked by its content anyway", rule, "sha256")
+        return WorkspaceFile(context.path(attributes.path)), ()
+    if not attributes.url.startswith(("http://", "https://")):
+        raise context.mistake(f"{attributes.url!r} is not an http or https URL", rule, "url")
+    if not _SHA256.fullmatch(attributes.sha256):
+        raise context.mistake("`url` needs the `sha256` of what it serves: 64 hex digits", rule, hint="`curl -L URL | sha256sum` tells it")
+    return context.ref("fetch"), (("fetch", Fetch(attributes.url, attributes.sha256.removeprefix("sha256:"))),)
+
+
+def scratch(context: Context, _attributes: Scratch) -> Analysis:
+    return Analysis(providers=(context.snapshot,))
+
+
+def tar(context: Context, attributes: Tar) -> Analysis:
+    source, fetch = _source(context, attributes, "tar")
+    snapshot = Snapshot((context.ref("import"),), context.snapshot.config)
+    return Analysis((*fetch, ("import", ImportTar(source))), (snapshot,))
+
+
+def oci(context: Context, attributes: Oci) -> Analysis:
+    source, fetch = _source(context, attributes, "oci")
+    image = context.ref("import")
+    snapshot = Snapshot((image,), (image, *context.snapshot.config))
+    return Analysis((*fetch, ("import", ImportImage(source, attributes.reference, attributes.platform))), (snapshot,))
+
+
+RULES = (
+    Rule("scratch", "base", Scratch, scratch, doc="Nothing: for static binaries, and for files that others pick up."),
+    Rule("tar", "base", Tar, tar, short="path", doc="A root file system tarball, as `docker import` takes it."),
+    Rule(
+        "oci",
+        "base",
+        Oci,
+        oci,
+        short="path",
+        doc="An image from an OCI layout folder, an OCI archive or a `docker save` archive, with its config.",
+    ),
+)

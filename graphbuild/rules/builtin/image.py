@@ -1,0 +1,133 @@
+"""`image`: a stack and a config as an OCI image, written in as many formats as asked for."""
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from graphbuild.rules import Analysis, ConfigPatch, Context, Healthcheck, ImageExport, ImageProvider, Rule
+from graphbuild.rules import Image as ImageAction
+
+_PORT = re.compile(r"([0-9]{1,5})(-[0-9]{1,5})?(/(tcp|udp|sctp))?")
+_TAG = re.compile(r"[a-z0-9]+([._/:@-]+[A-Za-z0-9_]+)*", re.IGNORECASE)
+
+
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a runtime finds out whether the container is well. Times are in seconds; 0 leaves the choice to the runtime."""
+
+    test: Annotated[str | tuple[str, ...], Meta(description='Text for the shell, a list to execute, or "none".')]
+    interval: Annotated[float, Meta(description="Time between two checks.")] = 0
+    timeout: Annotated[float, Meta(description="Time that a check may take.")] = 0
+    start_period: Annotated[float, Meta(description="Time to start up, in which failures do not count.")] = 0
+    start_interval: Annotated[float, Meta(description="Time between two checks while it starts up.")] = 0
+    retries: Annotated[int, Meta(description="Failures in a row that make it unhealthy.")] = 0
+
+
+class ImageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the image changes in the config that came down with the files; what is not said stays as it is."""
+
+    entrypoint: Annotated[str | tuple[str, ...] | None, Meta(description="As in a Dockerfile; text goes to /bin/sh -c.")] = None
+    cmd: Annotated[str | tuple[str, ...] | None, Meta(description="Likewise; an entrypoint without a cmd clears it.")] = None
+    env: Annotated[dict[str, str], Meta(description="Variables to add or change.")] = {}
+    user: Annotated[str | None, Meta(description="user[:group], names or ids.")] = None
+    workdir: Annotated[str | None, Meta(description="The folder to start in.")] = None
+    expose: Annotated[tuple[str | int, ...], Meta(description="Ports to add: 8080, 53/udp, 7000-7010/tcp.")] = ()
+    volumes: Annotated[tuple[str, ...], Meta(description="Folders to add.")] = ()
+    labels: Annotated[dict[str, str], Meta(description="Labels to add or change.")] = {}
+    stop_signal: Annotated[str | None, Meta(description="The signal that asks it to end.")] = None
+    shell: Annotated[tuple[str, ...] | None, Meta(description="What runs commands that are text, for those who build on the image.")] = None
+    healthcheck: Annotated[Check | None, Meta(description="How a runtime finds out whether the container is well.")] = None
+    author: Annotated[str | None, Meta(description="Who made the image.")] = None
+
+
+class To(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to write the image; several may be said, and none."""
+
+    oci: Annotated[str, Meta(description="An OCI layout: a folder of the package.")] = ""
+    archive: Annotated[str, Meta(description="The same as an archive.")] = ""
+    docker: Annotated[str, Meta(description="An archive that `docker load` reads.")] = ""
+
+
+class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The config, the names and the places of an image."""
+
+    config: Annotated[ImageConfig, Meta(description="Changes to the config that came down with the files.")] = ImageConfig()
+    labels: Annotated[dict[str, str], Meta(description="Labels to add or change; the same as in `config`.")] = {}
+    annotations: Annotated[dict[str, str], Meta(description="Annotations of the manifest; in no key.")] = {}
+    tags: Annotated[tuple[str, ...], Meta(description="References to give it: registry.example/web:1.0; in no key.")] = ()
+    compression: Annotated[
+        Literal["", "gzip", "zstd", "none"], Meta(description="Of its layers; by default what graphbuild.yaml says.")
+    ] = ""
+    to: Annotated[To, Meta(description="Where to write it.")] = To()
+
+
+def _words(value: str | tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return ("/bin/sh", "-c", value) if isinstance(value, str) else value
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def _check(check: Check | None) -> Healthcheck | None:
+    if check is None:
+        return None
+    test = check.test
+    words = ("NONE",) if test == "none" else ("CMD-SHELL", test) if isinstance(test, str) else ("CMD", *test)
+    return Healthcheck(
+        words,
+        interval=_nanoseconds(check.interval),
+        timeout=_nanoseconds(check.timeout),
+        start_period=_nanoseconds(check.start_period),
+        start_interval=_nanoseconds(check.start_interval),
+        retries=check.retries,
+    )
+
+
+def _patch(context: Context, attributes: Image) -> ConfigPatch:
+    config = attributes.config
+    ports = []
+    for index, port in enumerate(config.expose):
+        text = str(port)
+        if not _PORT.fullmatch(text):
+            where = ("image", "config", "expose", index)
+            raise context.mistake(f"{text!r} is not a port", *where, hint="a number, or number/tcp, number/udp, number/sctp")
+        ports.append(text if "/" in text else f"{text}/tcp")
+    labels = {**config.labels, **attributes.labels}
+    return ConfigPatch(
+        env=tuple(config.env.items()),
+        user=config.user,
+        workdir=config.workdir,
+        entrypoint=_words(config.entrypoint),
+        cmd=_words(config.cmd),
+        shell=config.shell,
+        expose=tuple(ports),
+        volumes=config.volumes,
+        labels=tuple(sorted(labels.items())),
+        stop_signal=config.stop_signal,
+        healthcheck=_check(config.healthcheck),
+        author=config.author,
+    )
+
+
+def image(context: Context, attributes: Image) -> Analysis:
+    if not context.has_from:
+        raise context.mistake("an image needs files", hint="say which: `from: TARGET`")
+    for index, tag in enumerate(attributes.tags):
+        if not _TAG.fullmatch(tag):
+            raise context.mistake(f"{tag!r} is not an image reference", "image", "tags", index, hint="for example registry.example/web:1.0")
+    formats = (("oci", attributes.to.oci), ("oci-archive", attributes.to.archive), ("docker", attributes.to.docker))
+    below = context.snapshot
+    action = ImageAction(
+        below.layers,
+        (*below.config, _patch(context, attributes)),
+        attributes.tags,
+        tuple(sorted(attributes.annotations.items())),
+        attributes.compression,
+        tuple(ImageExport(format_, context.path(path)) for format_, path in formats if path),
+    )
+    return Analysis((("image", action),), (ImageProvider(context.ref("image")), below))
+
+
+RULES = (Rule("image", "output", Image, image, doc="An OCI image."),)

@@ -1,0 +1,39 @@
+"""Steps that execute: `run` a command on a stack; `union` sees several stacks as one."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from graphbuild.rules import Analysis, Context, Rule, layer_target
+from graphbuild.rules import Run as RunAction
+
+
+class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to execute; who, where and with what is said by the attributes that every target has."""
+
+    command: Annotated[str | tuple[str, ...], Meta(description="Text goes to the shell, a list is executed as it is.")]
+
+
+class Union(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing to say: the parents are in `from`."""
+
+
+def run(context: Context, attributes: Run) -> Analysis:
+    if not attributes.command:
+        raise context.mistake("the command is empty", "run")
+    below = context.snapshot
+    action = RunAction(below.layers, below.config, attributes.command, context.mounts, context.network, context.timeout)
+    return layer_target(context, action, "run")
+
+
+def union(context: Context, _attributes: Union) -> Analysis:
+    if not context.has_from:
+        raise context.mistake("`union` needs parents", hint="list them: `from: [one, other]`")
+    return Analysis(providers=(context.snapshot,))
+
+
+RULES = (
+    Rule("run", "step", Run, run, short="command", doc="Run a command in a sandbox; the step's layer is what it changed."),
+    Rule("union", "step", Union, union, doc="Several stacks seen as one, in the order of `from`."),
+)

@@ -1,0 +1,1 @@
+"""Run an argv on a stack of layers and give the upper directory back."""

@@ -1,0 +1,200 @@
+"""One bubblewrap process from start to end: its output, its deadline, its death and that of all its descendants.
+
+The step's processes live in a pid namespace whose first process bubblewrap names on a status descriptor. The step is over when *that* one
+is gone: the kernel lets it go only after every other process of the namespace. bubblewrap is tied to the thread that started it
+(parent-death signal), so all is done in one thread, and in a pid namespace that dies with us: see `lifeline`.
+"""
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from graphbuild.sandbox import lifeline
+
+Reason = Literal["exited", "timeout", "cancelled"]
+_BLOCK = 64 * 1024
+_TICK = 0.05  # seconds between looks at `cancelled`
+_CHILD = re.compile(rb'"child-pid":\s*(\d+)\D')
+_EXIT = re.compile(rb'"exit-code":\s*(\d+)\D')
+
+
+class Request(msgspec.Struct, frozen=True):
+    """`command` makes bubblewrap's argv from the descriptors (status, block or -1) that it inherits, besides `inherited`.
+
+    `admit` is called with the pid of the namespace's first process while it still waits; None: it does not wait.
+    """
+
+    command: Callable[[int, int], list[str]]
+    env: dict[str, str]
+    inherited: Sequence[int]
+    timeout: float
+    output: int
+    interactive: bool
+    admit: Callable[[int], None] | None
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """`started` is false where bubblewrap gave up before the command; then `tail` is what it said."""
+
+    exit_code: int
+    reason: Reason
+    started: bool
+    tail: str
+
+
+class _State(msgspec.Struct):
+    """What is known of a running step."""
+
+    status: bytes = b""
+    first: int = -1  # pidfd of the namespace's first process
+    seen: int = 0  # bytes of output
+    tail: bytes = b""
+
+
+def run(request: Request, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Ending:
+    """Run to the end; whatever happens, nothing is left running."""
+    return lifeline.within(lambda: _run(request, write, cancelled))
+
+
+def _run(request: Request, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Ending:
+    with contextlib.ExitStack() as cleanup:
+
+        def pipe() -> tuple[int, int]:
+            read, written = os.pipe2(os.O_CLOEXEC)
+            cleanup.callback(os.close, read)
+            return read, written
+
+        status, status_end = pipe()
+        block = pipe() if request.admit is not None else (-1, -1)
+        if block[1] >= 0:
+            cleanup.callback(os.close, block[1])
+        output, output_end = (-1, -1) if request.interactive else pipe()
+        process = _spawn(request, status_end, block, output_end)
+        state = _State()
+        try:
+            reason = _watch(request, process, state, (status, output, block[1]), (write, cancelled))
+        finally:
+            _end(process, state, status)
+        _drain(output, lambda data: _pass_on(data, request.output, state, write))
+    found = _EXIT.search(state.status)
+    code = int(found[1]) if found else 128 - process.returncode if process.returncode < 0 else process.returncode
+    return Ending(code, reason, found is not None or process.returncode < 0, state.tail.decode(errors="replace").strip())
+
+
+def _spawn(request: Request, status: int, block: tuple[int, int], output: int) -> subprocess.Popen[bytes]:
+    given = [number for number in (status, block[0], *request.inherited) if number >= 0]
+    try:
+        return subprocess.Popen(
+            request.command(status, block[0]),
+            env=request.env,
+            cwd="/",
+            umask=0o022,
+            stdin=None if request.interactive else subprocess.DEVNULL,
+            stdout=None if request.interactive else output,
+            stderr=None if request.interactive else output,
+            pass_fds=given,
+            start_new_session=not request.interactive,
+        )
+    finally:
+        for number in (status, output):
+            if number >= 0:
+                os.close(number)
+
+
+def _watch(
+    request: Request,
+    process: subprocess.Popen[bytes],
+    state: _State,
+    descriptors: tuple[int, int, int],
+    callbacks: tuple[Callable[[bytes], None], Callable[[], bool]],
+) -> Reason:
+    status, output, block = descriptors
+    write, cancelled = callbacks
+    deadline = time.monotonic() + request.timeout if request.timeout else float("inf")
+    ended = os.pidfd_open(process.pid)
+    poll = select.poll()
+    for number in (status, output, ended):
+        if number >= 0:
+            poll.register(number, select.POLLIN)
+    try:
+        while True:
+            wait = min(_TICK, max(0, deadline - time.monotonic()))
+            ready = {number for number, _ in poll.poll(wait * 1000)}
+            if status in ready and not _read_status(request, process, state, status, block):
+                poll.unregister(status)
+            if output in ready and not _read_output(request, state, output, write):
+                poll.unregister(output)
+            if ended in ready:
+                return "exited"
+            if time.monotonic() >= deadline:
+                return "timeout"
+            if cancelled():
+                return "cancelled"
+    finally:
+        os.close(ended)
+
+
+def _read_status(request: Request, process: subprocess.Popen[bytes], state: _State, status: int, block: int) -> bool:
+    """Take in what bubblewrap reports, which may come in pieces; false at its end."""
+    data = os.read(status, 4096)
+    state.status += data
+    if state.first < 0 and _CHILD.search(state.status) and (pid := lifeline.child_of(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            state.first = os.pidfd_open(pid)
+            if request.admit is not None:
+                request.admit(pid)
+                os.write(block, b"1")
+    return bool(data)
+
+
+def _read_output(request: Request, state: _State, output: int, write: Callable[[bytes], None]) -> bool:
+    data = os.read(output, _BLOCK)
+    _pass_on(data, request.output, state, write)
+    return bool(data)
+
+
+def _pass_on(data: bytes, limit: int, state: _State, write: Callable[[bytes], None]) -> None:
+    """Hand output on as far as the limit; the rest is read and dropped, so that the step does not block, with one line that says so."""
+    before, state.seen = state.seen, state.seen + len(data)
+    kept = data[: max(0, limit - before)] if limit else data
+    state.tail = (state.tail + kept)[-2000:]
+    if kept:
+        write(kept)
+    if limit and before <= limit < state.seen:
+        write(b"\n[graphbuild: output beyond %d bytes is dropped]\n" % limit)
+
+
+def _end(process: subprocess.Popen[bytes], state: _State, status: int) -> None:
+    """Kill what runs and wait until the pid namespace is gone."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    _drain(status, lambda data: setattr(state, "status", state.status + data))
+    if state.first < 0:
+        return  # whatever there is goes with the namespace
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(state.first, signal.SIGKILL)
+        select.select([state.first], [], [])
+        with contextlib.suppress(ChildProcessError):  # ours only where we are the reaper of orphans (pid 1 of a container)
+            os.waitid(os.P_PIDFD, state.first, os.WEXITED | os.WNOHANG)
+    finally:
+        os.close(state.first)
+
+
+def _drain(descriptor: int, take: Callable[[bytes], None]) -> None:
+    """Read what is left in a pipe, without waiting for writers that are no longer of interest."""
+    if descriptor < 0:
+        return
+    os.set_blocking(descriptor, False)
+    with contextlib.suppress(BlockingIOError):
+        while data := os.read(descriptor, _BLOCK):
+            take(data)

@@ -1,0 +1,177 @@
+"""The real Sandbox: overlayfs for the tree, bubblewrap for the walls, control groups for the limits.
+
+The process must have entered its namespaces (`namespace.enter`) before it started threads. Beyond that nothing is shared between
+jobs: `run` may be called from any number of threads.
+"""
+
+import contextlib
+import os
+import platform
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+
+from graphbuild.sandbox import bwrap, limits, process, program, seccomp, trampoline, tree, users
+from graphbuild.sandbox.job import DEFAULT_PATH, HOSTNAME, BindMount, Job, Limits, Outcome, Sandbox, SecretFile, Tmpfs
+from graphbuild.sandbox.namespace import Identity
+from graphbuild.values.errors import GraphbuildError, Problem, lacking, mistake
+
+__all__ = ["BindMount", "BubblewrapSandbox", "Job", "Limits", "Outcome", "Sandbox", "SecretFile", "Tmpfs"]
+
+_SAYS_NOTHING = "it said nothing"
+
+
+class BubblewrapSandbox(msgspec.Struct, frozen=True):
+    """`identity` is what `namespace.enter` returned."""
+
+    identity: Identity
+
+    def run(self, job: Job, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Outcome:
+        """See `Sandbox.run`."""
+        who = _credentials(job, self.identity)
+        env = _environment(job, who)
+        placed = tree.place_mounts(job)
+        found = program.find(job.argv[0], dict(env)["PATH"], job.workdir, job.stack, placed)
+        if isinstance(found, program.Refusal):
+            write(f"graphbuild: {found.message}\n".encode(errors="surrogateescape"))
+            upper = job.scratch / "upper"
+            upper.mkdir()
+            return Outcome(found.exit_code, "exited", upper)
+        launch = _launch(job, who, env, found, self.identity)
+        with tree.mounted(job, placed, launch.start) as mounted:
+            return _run(job, launch, mounted, self.identity, write, cancelled)
+
+
+class _Launch(msgspec.Struct, frozen=True):
+    """How the command starts: the trampoline's bytes (b"" for none), bubblewrap's last words and environments."""
+
+    start: bytes
+    argv: tuple[str, ...]
+    process_env: dict[str, str]
+    option_env: tuple[tuple[str, str], ...] = ()
+
+
+def _credentials(job: Job, identity: Identity) -> users.Credentials:
+    who = users.resolve_user(job.user, job.stack.read(b"etc/passwd") or b"", job.stack.read(b"etc/group") or b"")
+    if identity.ids == "single" and (who.uid or who.gid):
+        raise lacking(
+            f"user {job.user!r} is {who.uid}:{who.gid}, but only one id is mapped here",
+            "install newuidmap (package uidmap) and grant this user 65536 ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
+        )
+    return who
+
+
+def _environment(job: Job, who: users.Credentials) -> tuple[tuple[str, str], ...]:
+    env = {"PATH": DEFAULT_PATH, "HOME": who.home, "HOSTNAME": HOSTNAME} | dict(job.env) | dict(job.secret_env)
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise mistake(f"environment variable {name!r} cannot be set", hint="names have no `=`, neither has a NUL byte")
+    if any("\0" in word for word in (*job.argv, job.workdir)) or not job.argv:
+        raise mistake("a command is one or more words without NUL bytes")
+    if not job.workdir.startswith("/"):
+        raise mistake(f"workdir {job.workdir!r} is not an absolute path", hint="start it with /")
+    return tuple(env.items())
+
+
+def _launch(job: Job, who: users.Credentials, env: tuple[tuple[str, str], ...], path: str, identity: Identity) -> _Launch:
+    machine = platform.machine()
+    if trampoline.supports(machine):
+        code = trampoline.Program(
+            os.fsencode(path),
+            tuple(map(os.fsencode, job.argv)),
+            tuple(os.fsencode(f"{name}={value}") for name, value in env),
+            who if identity.ids == "full" else None,
+        )
+        return _Launch(trampoline.assemble(machine, code), (bwrap.START,), {})
+    argv = job.argv if who.uid == who.gid == 0 else _setpriv(job, who, machine)
+    # The loader of bubblewrap itself, which is outside, must not obey the image's LD_PRELOAD: such names go by option, the rest unseen.
+    loader = tuple((name, value) for name, value in env if name.startswith(("LD_", "GLIBC_", "GCONV_")))
+    if set(dict(loader)) & set(dict(job.secret_env)):
+        raise mistake("a secret cannot be a variable of the dynamic loader", hint="give it another name")
+    return _Launch(b"", argv, {name: value for name, value in env if (name, value) not in loader}, loader)
+
+
+def _setpriv(job: Job, who: users.Credentials, machine: str) -> tuple[str, ...]:
+    """Where there is no trampoline for the machine, the image's own setpriv switches."""
+    for path in ("/usr/bin/setpriv", "/bin/setpriv"):
+        if job.stack.lookup(job.stack.resolve(path[1:].encode())) is not None:
+            groups = f"--groups={','.join(map(str, who.groups))}" if who.groups else "--clear-groups"
+            return (path, f"--reuid={who.uid}", f"--regid={who.gid}", groups, "--inh-caps=-all", "--", *job.argv)
+    raise lacking(f"switching to user {job.user!r} on {machine} takes setpriv in the image", "install util-linux in a step below")
+
+
+def _run(
+    job: Job, launch: _Launch, mounted: tree.Tree, identity: Identity, write: Callable[[bytes], None], cancelled: Callable[[], bool]
+) -> Outcome:
+    groups, refused = limits.create(job.limits), list[str]()
+    try:
+        with _filter(identity) as filter_fd:
+            admit = _admission(job.limits, groups, identity, refused)
+            ending = process.run(_request(job, launch, mounted, filter_fd, admit), write, cancelled)
+        out_of_memory = limits.ran_out_of_memory(groups) and ending.exit_code != 0
+    finally:
+        limits.remove(groups)
+    if ending.reason == "exited" and not ending.started:
+        problem = Problem(
+            f"the sandbox could not start: {ending.tail or _SAYS_NOTHING}", None, "docs/sandbox.md says what a machine must have"
+        )
+        raise GraphbuildError(problem, exit_code=36)
+    reason: Literal["exited", "timeout", "memory", "cancelled"] = "memory" if ending.reason == "exited" and out_of_memory else ending.reason
+    return Outcome(ending.exit_code, reason, mounted.upper, mounted.mount_points, (*_notes(groups, identity), *refused))
+
+
+def _request(job: Job, launch: _Launch, mounted: tree.Tree, filter_fd: int, admit: Callable[[int], None] | None) -> process.Request:
+    setup = bwrap.Setup(
+        str(mounted.merged),
+        launch.argv,
+        job.workdir,
+        job.network,
+        mounted.mounts,
+        launch.option_env,
+        interactive=job.interactive,
+        seccomp=filter_fd,
+    )
+
+    def command(status: int, block: int) -> list[str]:
+        return bwrap.command_line(bwrap.find_bwrap(), bwrap.find_masks(), msgspec.structs.replace(setup, status=status, block=block))
+
+    return process.Request(command, launch.process_env, (filter_fd,), job.timeout, job.limits.output, job.interactive, admit)
+
+
+def _admission(wanted: Limits, groups: limits.Groups, identity: Identity, refused: list[str]) -> Callable[[int], None] | None:
+    """What is done to the first process before it goes on, None for nothing; `refused` takes notes of what could not be."""
+    bounded = "processes" in groups.missing and not identity.root
+
+    def admit(pid: int) -> None:
+        try:
+            limits.enter(groups, pid)
+        except OSError as error:
+            refused.append(f"the limits were not held: {error.strerror}")
+        if bounded:
+            import resource
+
+            resource.prlimit(pid, resource.RLIMIT_NPROC, (wanted.processes, wanted.processes))
+
+    return admit if groups.folders or bounded else None
+
+
+def _notes(groups: limits.Groups, identity: Identity) -> tuple[str, ...]:
+    unheld = [name for name in groups.missing if name == "memory" or identity.root]
+    return tuple(f"the limit on {name} was not held: this user may make no control group" for name in unheld)
+
+
+@contextlib.contextmanager
+def _filter(identity: Identity) -> Iterator[int]:
+    """A descriptor of the filter for one mapped id, -1 where none is needed."""
+    code = seccomp.root_emulation(platform.machine()) if identity.ids == "single" else b""
+    if not code:
+        yield -1
+        return
+    descriptor = os.memfd_create("seccomp", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, code)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)

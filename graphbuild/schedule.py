@@ -1,0 +1,125 @@
+"""The schedule: which node may start, what a failure takes with it, when all is over.
+
+A pure state machine over integers: it owns each node's state and knows neither actions, threads nor clocks. Invariants,
+property-tested: a node is handed out once, after all its dependencies succeeded; a node is skipped exactly when
+something it depends on failed, or when the schedule was stopped before it started; in the end every node is in one
+final state. Nodes are handed out highest first (the longest chain above them), then in order of number.
+"""
+
+import heapq
+from collections.abc import Sequence
+from enum import IntEnum
+
+
+class State(IntEnum):
+    WAITING = 0  # dependencies are not done
+    READY = 1
+    RUNNING = 2
+    DONE = 3
+    FAILED = 4
+    SKIPPED = 5
+
+
+class Schedule:
+    """A schedule of the nodes 0…n-1; `dependencies[i]` are the nodes that i needs (duplicates allowed).
+
+    ValueError when the dependencies have a cycle. O(nodes + edges), plus a heap operation a node.
+    """
+
+    def __init__(self, dependencies: Sequence[Sequence[int]], *, keep_going: bool = False) -> None:
+        count = len(dependencies)
+        self._keep_going = keep_going
+        self._state = [State.WAITING] * count
+        self._missing = [0] * count  # dependencies that are not done
+        self._dependents: list[list[int]] = [[] for _ in range(count)]
+        for node, needs in enumerate(dependencies):
+            distinct = set(needs)
+            self._missing[node] = len(distinct)
+            for need in distinct:
+                self._dependents[need].append(node)
+        self._height = _heights(self._dependents, self._missing)
+        self._ready: list[tuple[int, int]] = []
+        self._open = count  # nodes in no final state
+        for node, missing in enumerate(self._missing):
+            if not missing:
+                self._make_ready(node)
+
+    @property
+    def finished(self) -> bool:
+        """Every node is in a final state."""
+        return self._open == 0
+
+    def state(self, node: int) -> State:
+        return self._state[node]
+
+    def take(self) -> int | None:
+        """The next node to start, which is RUNNING from now on; None when nothing is ready."""
+        while self._ready:
+            node = heapq.heappop(self._ready)[1]
+            if self._state[node] is State.READY:  # else it was skipped while it waited here
+                self._state[node] = State.RUNNING
+                return node
+        return None
+
+    def succeed(self, node: int) -> None:
+        """A running node is done; what waited for it alone becomes ready."""
+        self._end(node, State.DONE)
+        for dependent in self._dependents[node]:
+            self._missing[dependent] -= 1
+            if not self._missing[dependent] and self._state[dependent] is State.WAITING:
+                self._make_ready(dependent)
+
+    def fail(self, node: int) -> list[int]:
+        """A running node failed. Returns what is skipped for it: its dependents, or all that did not start without keep-going."""
+        self._end(node, State.FAILED)
+        return self._skip_dependents(node) if self._keep_going else self.stop()
+
+    def stop(self) -> list[int]:
+        """Start nothing more: skips and returns all nodes that have not started."""
+        skipped = [node for node, state in enumerate(self._state) if state <= State.READY]
+        for node in skipped:
+            self._skip(node)
+        return skipped
+
+    def _skip_dependents(self, node: int) -> list[int]:
+        skipped: list[int] = []
+        stack = [node]
+        while stack:
+            for dependent in self._dependents[stack.pop()]:
+                if self._state[dependent] is State.WAITING:
+                    self._skip(dependent)
+                    skipped.append(dependent)
+                    stack.append(dependent)
+        return sorted(skipped)
+
+    def _make_ready(self, node: int) -> None:
+        self._state[node] = State.READY
+        heapq.heappush(self._ready, (-self._height[node], node))
+
+    def _skip(self, node: int) -> None:
+        self._state[node] = State.SKIPPED
+        self._open -= 1
+
+    def _end(self, node: int, state: State) -> None:
+        if self._state[node] is not State.RUNNING:
+            raise ValueError(f"node {node} is {self._state[node].name}, not RUNNING")
+        self._state[node] = state
+        self._open -= 1
+
+
+def _heights(dependents: Sequence[Sequence[int]], missing: Sequence[int]) -> list[int]:
+    """The longest chain above each node (Kahn's order, then backwards). ValueError for a cycle."""
+    left = list(missing)
+    order = [node for node, count in enumerate(left) if not count]
+    for node in order:  # grows while it is walked
+        for dependent in dependents[node]:
+            left[dependent] -= 1
+            if not left[dependent]:
+                order.append(dependent)
+    if len(order) != len(left):
+        raise ValueError("the dependencies have a cycle")
+    height = [0] * len(left)
+    for node in reversed(order):
+        for dependent in dependents[node]:
+            height[node] = max(height[node], height[dependent] + 1)
+    return height

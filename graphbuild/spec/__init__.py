@@ -1,0 +1,1 @@
+"""From the text of build.yaml to located, typed targets; the workspace; the JSON Schema."""

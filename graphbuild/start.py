@@ -1,0 +1,90 @@
+"""The entry point. An unchanged build is answered from its certificate before anything else is imported.
+
+A certificate says: the last run of this very command line, in this folder, with this environment, found nothing to do or
+did it all; and this is the stat of everything it looked at. If every stat is what it was, there is nothing to do now.
+It is written by `build.certificate` and dies with anything it lists: sources, specs, outputs, the store, our own code.
+Only what a bare interpreter has loaded already is imported here: start-up *is* the time of such a build.
+"""
+
+import os
+import sys
+from _blake2 import blake2b  # hashlib would load OpenSSL: 3 ms
+from marshal import loads
+
+VERSION = 1
+
+
+def main() -> int:
+    """The `graphbuild` command. Returns its exit code."""
+    try:
+        return _main()
+    except KeyboardInterrupt:  # before or after anything that handles signals
+        sys.stderr.write("graphbuild: interrupted\n")
+        return 8
+
+
+def _main() -> int:
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["run"] or not arguments:
+        said = unchanged(certificate_path(arguments))
+        if said is not None:
+            sys.stderr.write(said)
+            return 0
+    from graphbuild.cli.main import main as cli
+
+    code: int = cli(arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is closed: taking the interpreter apart, module by module, would cost 20 ms
+
+
+def certificate_path(arguments: list[str]) -> str:
+    """Where the certificate of a command line is: beside the store that the command line or the environment names."""
+    environment = os.environ
+    store = environment.get("GRAPHBUILD_STORE")
+    for index, argument in enumerate(arguments):
+        if argument == "--store" and index + 1 < len(arguments):
+            store = arguments[index + 1]
+        elif argument.startswith("--store="):
+            store = argument[8:]
+    if not store:
+        cache = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        store = os.path.join(cache, "graphbuild")
+    identity = repr((VERSION, arguments, os.getcwd(), os.geteuid(), sys.version)).encode("utf-8", "surrogateescape")
+    return os.path.join(store, "certificates", blake2b(identity, digest_size=20).hexdigest())
+
+
+def unchanged(path: str) -> str | None:
+    """What to say when the certificate at `path` still holds; None when there is none or anything changed."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        if blake2b(data[20:], digest_size=20).digest() != data[:20]:
+            return None
+        folders, environment, said = loads(data[20:])
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
+    for name, value in environment:
+        if os.environ.get(name) != value:
+            return None
+    return said if _same(folders) else None
+
+
+def _same(folders: list[tuple[bytes, list[tuple[bytes, tuple[int, int, int, int, int] | None]]]]) -> bool:
+    """Whether every path's stat is what it was; None stands for a path that was not there."""
+    lstat = os.lstat
+    for folder, names in folders:
+        for name, known in names:
+            try:
+                status = lstat(folder + name)
+            except OSError:
+                if known is not None:
+                    return False
+                continue
+            if (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode) != known:
+                return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
