@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from crash_workspace import Site, ended, image_digest, processes, wait_until
@@ -87,28 +88,36 @@ def test_any_moment(site: Site) -> None:
     site.clean()
 
 
+# With the event that says that it is under way; files are hashed before anything is said of their copy.
 LONG = {
-    "unpacking": "bases: {big: {tar: big.tar.gz}}\nsteps: {x: {from: big, run: 'true'}}\n",
-    "hashing": "steps: {x: {copy: {files: [sparse], to: /}}}\n",
+    "unpacking": ("bases: {big: {tar: big.tar.gz}}\nsteps: {x: {from: big, run: 'true'}}\n", '"action":"import"'),
+    "hashing": ("steps: {x: {copy: {files: [sparse], to: /}}}\n", '"event":"build-started"'),
 }
 
 
 @pytest.mark.parametrize("what", LONG)
 def test_long_work_of_our_own_ends_too(site: Site, what: str) -> None:
-    site.write({"build.yaml": LONG[what]})
+    spec, event = LONG[what]
+    site.write({"build.yaml": spec})
     if what == "unpacking":
         make_big(site)
     with (site.root / "sparse").open("wb") as file:
         file.truncate(30 << 30)
-    process = site.start("run", ":x")
-    time.sleep(0.9)
-    assert process.poll() is None, ended(process)
+    events = site.folder / "events"
+    process = site.start("run", ":x", "--events", str(events))
+    await_start(process, events, event)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     found = ended(process)
     assert time.monotonic() - began < 1, found
     assert found.code == 8, found
     site.clean()
+
+
+def await_start(process: subprocess.Popen[bytes], events: Path, event: str) -> None:
+    """Wait until a build has said `event`."""
+    wait_until(lambda: process.poll() is not None or (events.exists() and event in events.read_text()))
+    assert process.poll() is None, ended(process)
 
 
 def make_big(site: Site) -> None:
