@@ -207,8 +207,8 @@ class World:
     @contextlib.contextmanager
     def merged(self, refs: Iterable[Ref]) -> Iterator[Path]:
         """A stack's merged tree, mounted read-only while the context lasts."""
-        from graphbuild.sandbox import stub
         from graphbuild.sandbox.overlay import mount, unmount
+        from graphbuild.sandbox.stub import plan_stub, write_stub
 
         stack = self.stack(refs)
         folders = [layer.folder() for layer in stack.layers]
@@ -217,7 +217,7 @@ class World:
             target.mkdir()
             if stack.implicit():
                 restored.mkdir()
-                stub.build(stack, restored, {}, self.settings.epoch)
+                write_stub(plan_stub(stack, {}), restored, self.settings.epoch)
                 folders.append(restored)
             if not folders:
                 yield target

@@ -40,20 +40,21 @@ def run(options: Any) -> int:
         labels = opened.selected(options.labels)
         graph = opened.graph(labels, locked=options.locked)
         given = secrets(options.secret)
-        world = new_world(opened, graph, identity, given, options, stop.asked)
-        if options.command == "plan" or options.dry_run:
-            from graphbuild.cli.plan import show_plan
-
-            return show_plan(opened, graph, world, fresh(options.no_cache, opened))
-        stop.gently = True
-        certificate = certificate_path(sys.argv[1:])
-        remove_certificate(certificate)
-        results = Results()
-        with _listener(options, opened, results, given, started) as listener:
-            workspace, jobs = str(opened.project.root), world.settings.jobs
-            listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes)), 0.0)
+        with new_world(opened, graph, identity, given, options, stop.asked) as world:
             again = fresh(options.no_cache, opened)
-            result = Loop(graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started).run()
+            if options.command == "plan" or options.dry_run:
+                from graphbuild.cli.plan import show_plan
+
+                return show_plan(opened, graph, world, again)
+            stop.gently = True
+            certificate = certificate_path(sys.argv[1:])
+            remove_certificate(certificate)
+            results = Results()
+            with _listener(options, opened, results, given, started) as listener:
+                workspace, jobs = str(opened.project.root), world.settings.jobs
+                listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes)), 0.0)
+                keep_going = options.keep_going
+                result = Loop(graph, world, listener, workspace=workspace, keep_going=keep_going, fresh=again, started=started).run()
         opened.store.sync()
         _say(results, options.progress)
         if result.finished.status == "ok" and _repeatable(options):
@@ -72,9 +73,11 @@ def fresh(named: list[str] | None, opened: Session) -> Callable[[Ref], bool]:
     return lambda ref: ref.label in labels
 
 
+@contextlib.contextmanager
 def new_world(
     opened: Session, graph: Graph, identity: Identity, given: dict[str, bytes], options: Any, interrupted: Callable[[], bool]
-) -> World:
+) -> Iterator[World]:
+    """What a build is performed with, for as long as the context lasts."""
     project = opened.project
     limits = project.settings.limits
     settings = BuildSettings(
@@ -86,10 +89,10 @@ def new_world(
         timeout=limits.timeout,
         output_folder=os.path.abspath(options.output) if getattr(options, "output", None) else "",
     )
-    sandbox = BubblewrapSandbox(identity)
     machine = machine_of(os.environ)
     actions = {ref: node.action for ref, node in graph.nodes.items()}
-    return World(opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, actions)
+    with opened.store.scratch() as folder, contextlib.closing(BubblewrapSandbox(identity, folder)) as sandbox:
+        yield World(opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, actions)
 
 
 @contextlib.contextmanager

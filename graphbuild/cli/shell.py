@@ -46,11 +46,11 @@ def shell(options: Any) -> int:
         if len(labels) != 1:
             raise mistake(f"{options.label} names {len(labels)} targets", hint="name one")
         graph = opened.graph(labels)
-        world = new_world(opened, graph, identity, {}, options, stop.asked)
-        stop.gently = True
-        place = _place(labels[0], graph, opened, before=options.before)
-        _build(place, graph, world, opened)
-        return _open(place, world, options)
+        with new_world(opened, graph, identity, {}, options, stop.asked) as world:
+            stop.gently = True
+            place = _place(labels[0], graph, opened, before=options.before)
+            _build(place, graph, world, opened)
+            return _open(place, world, options)
 
 
 def _place(label: Label, graph: Graph, opened: Session, *, before: bool) -> Place:

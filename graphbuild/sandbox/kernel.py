@@ -6,13 +6,16 @@ It knows nothing of layers or steps.
 
 import ctypes
 import errno
+import fcntl
 import functools
 import os
+import sys
 
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
 
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
@@ -37,6 +40,11 @@ _CLOEXEC = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
 _AT_FDCWD = -100
 
+_AF_INET = 2
+_SOCK_DGRAM_CLOEXEC = 0x80002
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 0x1
+
 
 @functools.cache
 def _libc() -> ctypes.CDLL:
@@ -52,6 +60,16 @@ def _checked(result: int, what: str) -> int:
 
 def unshare(flags: int) -> None:
     _checked(_libc().unshare(ctypes.c_int(flags)), "unshare")
+
+
+def raise_loopback() -> None:
+    """Bring `lo` up in this thread's network namespace."""
+    endpoint = _checked(_libc().socket(_AF_INET, _SOCK_DGRAM_CLOEXEC, 0), "socket")
+    try:
+        # struct ifreq: 16 bytes of name, the flags, padding.
+        fcntl.ioctl(endpoint, _SIOCSIFFLAGS, b"lo".ljust(16, b"\0") + _IFF_UP.to_bytes(2, sys.byteorder) + bytes(22))
+    finally:
+        os.close(endpoint)
 
 
 def mount(source: bytes, target: bytes, kind: bytes, flags: int, options: bytes = b"") -> None:

@@ -27,12 +27,14 @@ _EXIT = re.compile(rb'"exit-code":\s*(\d+)\D')
 
 
 class Request(msgspec.Struct, frozen=True):
-    """`command` makes bubblewrap's argv from the descriptors (status, block or -1) that it inherits, besides `inherited`.
+    """`command` makes bubblewrap's argv from the descriptors (status, block or -1) that it inherits, besides `inherited`, and from
+    whether it is cut off from the network already.
 
     `admit` is called with the pid of the namespace's first process while it still waits; None: it does not wait.
     """
 
-    command: Callable[[int, int], list[str]]
+    command: Callable[[int, int, bool], list[str]]
+    network: lifeline.Network
     env: dict[str, str]
     inherited: Sequence[int]
     timeout: float
@@ -59,12 +61,12 @@ class _State(msgspec.Struct):
     tail: bytes = b""
 
 
-def run(request: Request, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Ending:
+def run(request: Request, lifelines: lifeline.Lifelines, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Ending:
     """Run to the end; whatever happens, nothing is left running."""
-    return lifeline.within(lambda: _run(request, write, cancelled))
+    return lifelines.within(request.network, lambda alone: _run(request, alone, write, cancelled))
 
 
-def _run(request: Request, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Ending:
+def _run(request: Request, alone: bool, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Ending:
     with contextlib.ExitStack() as cleanup:
 
         def pipe() -> tuple[int, int]:
@@ -77,7 +79,7 @@ def _run(request: Request, write: Callable[[bytes], None], cancelled: Callable[[
         if block[1] >= 0:
             cleanup.callback(os.close, block[1])
         output, output_end = (-1, -1) if request.interactive else pipe()
-        process = _spawn(request, status_end, block, output_end)
+        process = _spawn(request, alone, status_end, block, output_end)
         state = _State()
         try:
             reason = _watch(request, process, state, (status, output, block[1]), (write, cancelled))
@@ -89,11 +91,11 @@ def _run(request: Request, write: Callable[[bytes], None], cancelled: Callable[[
     return Ending(code, reason, found is not None or process.returncode < 0, state.tail.decode(errors="replace").strip())
 
 
-def _spawn(request: Request, status: int, block: tuple[int, int], output: int) -> subprocess.Popen[bytes]:
+def _spawn(request: Request, alone: bool, status: int, block: tuple[int, int], output: int) -> subprocess.Popen[bytes]:
     given = [number for number in (status, block[0], *request.inherited) if number >= 0]
     try:
         return subprocess.Popen(
-            request.command(status, block[0]),
+            request.command(status, block[0], alone),
             env=request.env,
             cwd="/",
             umask=0o022,

@@ -8,13 +8,16 @@ import contextlib
 import os
 import platform
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from graphbuild.sandbox import bwrap, limits, process, program, seccomp, trampoline, tree, users
 from graphbuild.sandbox.job import DEFAULT_PATH, HOSTNAME, BindMount, Job, Limits, Outcome, Sandbox, SecretFile, Tmpfs
+from graphbuild.sandbox.lifeline import Lifelines
 from graphbuild.sandbox.namespace import Identity
+from graphbuild.sandbox.scaffold import Scaffold
 from graphbuild.values.errors import GraphbuildError, Problem, lacking, mistake
 
 __all__ = ["BindMount", "BubblewrapSandbox", "Job", "Limits", "Outcome", "Sandbox", "SecretFile", "Tmpfs"]
@@ -22,14 +25,23 @@ __all__ = ["BindMount", "BubblewrapSandbox", "Job", "Limits", "Outcome", "Sandbo
 _SAYS_NOTHING = "it said nothing"
 
 
-class BubblewrapSandbox(msgspec.Struct, frozen=True):
-    """`identity` is what `namespace.enter` returned."""
+class BubblewrapSandbox:
+    """The sandbox of one build."""
 
-    identity: Identity
+    def __init__(self, identity: Identity, folder: Path) -> None:
+        """`identity` is what `namespace.enter` returned, `folder` an empty one on the store's file system for what steps share."""
+        self._identity = identity
+        self._scaffold = Scaffold(folder)
+        self._lifelines = Lifelines()
+
+    def close(self) -> None:
+        """Let go of what steps share. All of them must have ended."""
+        self._lifelines.close()
+        self._scaffold.close()
 
     def run(self, job: Job, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Outcome:
         """See `Sandbox.run`."""
-        who = _credentials(job, self.identity)
+        who = _credentials(job, self._identity)
         env = _environment(job, who)
         placed = tree.place_mounts(job)
         found = program.find(job.argv[0], dict(env)["PATH"], job.workdir, job.stack, placed)
@@ -38,9 +50,31 @@ class BubblewrapSandbox(msgspec.Struct, frozen=True):
             upper = job.scratch / "upper"
             upper.mkdir()
             return Outcome(found.exit_code, "exited", upper)
-        launch = _launch(job, who, env, found, self.identity)
-        with tree.mounted(job, placed, launch.start) as mounted:
-            return _run(job, launch, mounted, self.identity, write, cancelled)
+        launch = _launch(job, who, env, found, self._identity)
+        with tree.mounted(job, placed, launch.start, self._scaffold) as mounted:
+            return self._run(job, launch, mounted, write, cancelled)
+
+    def _run(
+        self, job: Job, launch: "_Launch", mounted: tree.Tree, write: Callable[[bytes], None], cancelled: Callable[[], bool]
+    ) -> Outcome:
+        identity = self._identity
+        groups, refused = limits.create(job.limits), list[str]()
+        try:
+            with _filter(identity) as filter_fd:
+                admit = _admission(job.limits, groups, identity, refused)
+                ending = process.run(_request(job, launch, mounted, filter_fd, admit), self._lifelines, write, cancelled)
+            out_of_memory = limits.ran_out_of_memory(groups) and ending.exit_code != 0
+        finally:
+            limits.remove(groups)
+        if ending.reason == "exited" and not ending.started:
+            problem = Problem(
+                f"the sandbox could not start: {ending.tail or _SAYS_NOTHING}", None, "docs/sandbox.md says what a machine must have"
+            )
+            raise GraphbuildError(problem, exit_code=36)
+        reason: Literal["exited", "timeout", "memory", "cancelled"] = (
+            "memory" if ending.reason == "exited" and out_of_memory else ending.reason
+        )
+        return Outcome(ending.exit_code, reason, mounted.upper, mounted.mount_points, (*_notes(groups, identity), *refused))
 
 
 class _Launch(msgspec.Struct, frozen=True):
@@ -101,42 +135,22 @@ def _setpriv(job: Job, who: users.Credentials, machine: str) -> tuple[str, ...]:
     raise lacking(f"switching to user {job.user!r} on {machine} takes setpriv in the image", "install util-linux in a step below")
 
 
-def _run(
-    job: Job, launch: _Launch, mounted: tree.Tree, identity: Identity, write: Callable[[bytes], None], cancelled: Callable[[], bool]
-) -> Outcome:
-    groups, refused = limits.create(job.limits), list[str]()
-    try:
-        with _filter(identity) as filter_fd:
-            admit = _admission(job.limits, groups, identity, refused)
-            ending = process.run(_request(job, launch, mounted, filter_fd, admit), write, cancelled)
-        out_of_memory = limits.ran_out_of_memory(groups) and ending.exit_code != 0
-    finally:
-        limits.remove(groups)
-    if ending.reason == "exited" and not ending.started:
-        problem = Problem(
-            f"the sandbox could not start: {ending.tail or _SAYS_NOTHING}", None, "docs/sandbox.md says what a machine must have"
-        )
-        raise GraphbuildError(problem, exit_code=36)
-    reason: Literal["exited", "timeout", "memory", "cancelled"] = "memory" if ending.reason == "exited" and out_of_memory else ending.reason
-    return Outcome(ending.exit_code, reason, mounted.upper, mounted.mount_points, (*_notes(groups, identity), *refused))
-
-
 def _request(job: Job, launch: _Launch, mounted: tree.Tree, filter_fd: int, admit: Callable[[int], None] | None) -> process.Request:
     setup = bwrap.Setup(
         str(mounted.merged),
         launch.argv,
         job.workdir,
-        job.network,
-        mounted.mounts,
-        launch.option_env,
+        mounts=mounted.mounts,
+        env=launch.option_env,
         interactive=job.interactive,
         seccomp=filter_fd,
     )
 
-    def command(status: int, block: int) -> list[str]:
-        return bwrap.command_line(bwrap.find_bwrap(), bwrap.find_masks(), msgspec.structs.replace(setup, status=status, block=block))
+    def command(status: int, block: int, alone: bool) -> list[str]:
+        complete = msgspec.structs.replace(setup, status=status, block=block, unshare_network=job.network == "none" and not alone)
+        return bwrap.command_line(bwrap.find_bwrap(), bwrap.find_masks(), complete)
 
-    return process.Request(command, launch.process_env, (filter_fd,), job.timeout, job.limits.output, job.interactive, admit)
+    return process.Request(command, job.network, launch.process_env, (filter_fd,), job.timeout, job.limits.output, job.interactive, admit)
 
 
 def _admission(wanted: Limits, groups: limits.Groups, identity: Identity, refused: list[str]) -> Callable[[int], None] | None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import mistake
 
@@ -74,51 +76,78 @@ def check_own(stack: Stack) -> None:
             raise mistake(f"/{path.decode()} of the image is not a directory, no step can run on it", hint="remove it in the base")
 
 
-def build(stack: Stack, folder: Path, points: Mapping[bytes, bool], epoch: int) -> tuple[bytes, ...]:
-    """Fill the empty `folder` for mount points (resolved path → whether it is a directory); mtimes become `epoch`.
+class Place(msgspec.Struct, frozen=True):
+    """One path of a stub: a directory with the attributes of `entry` (None: 0755 0:0, no layer has it), or an empty file."""
 
-    Returns the paths, sorted, that are in no layer. GraphbuildError where the stack has something of another type in the way.
+    path: bytes
+    is_directory: bool
+    entry: Entry | None
+
+
+class Stub(msgspec.Struct, frozen=True):
+    """What a stub holds, sorted by path: directories come before what is in them."""
+
+    places: tuple[Place, ...]
+
+    @property
+    def made(self) -> tuple[bytes, ...]:
+        """The paths that are in no layer."""
+        return tuple(place.path for place in self.places if place.entry is None and place.path)
+
+
+def plan_stub(stack: Stack, points: Mapping[bytes, bool]) -> Stub:
+    """The stub for mount points (resolved path → whether it is a directory).
+
+    GraphbuildError where the stack has something of another type in the way.
     """
-    made: dict[bytes, Entry | None] = {}
+    places: dict[bytes, Place] = {}
     for path in stack.implicit():
-        _directory(stack, folder, path, made)
+        _directory(stack, path, places)
     for path, is_directory in sorted(points.items()):
-        _point(stack, folder, path, is_directory, made)
-    _directory(stack, folder, b"", made)
-    for path in sorted(made, reverse=True):
-        os.utime(os.path.join(os.fsencode(folder), path), (epoch, epoch))
-    return tuple(sorted(path for path, entry in made.items() if entry is None and path))
+        _point(stack, path, is_directory, places)
+    _directory(stack, b"", places)
+    return Stub(tuple(places[path] for path in sorted(places)))
 
 
-def _point(stack: Stack, folder: Path, path: bytes, is_directory: bool, made: dict[bytes, Entry | None]) -> None:
+def write_stub(stub: Stub, folder: Path, epoch: int) -> None:
+    """Fill an empty folder with a stub; mtimes become `epoch`."""
+    for place in stub.places:
+        name = os.path.join(os.fsencode(folder), place.path) if place.path else os.fsencode(folder)
+        if place.is_directory:
+            if place.path:
+                os.mkdir(name)
+            set_attributes(name, place.entry)
+        else:
+            descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            os.fchmod(descriptor, 0o644)  # whatever the umask is
+            os.close(descriptor)
+    for place in reversed(stub.places):
+        os.utime(os.path.join(os.fsencode(folder), place.path), (epoch, epoch))
+
+
+def _point(stack: Stack, path: bytes, is_directory: bool, places: dict[bytes, Place]) -> None:
     entry = stack.lookup(path)
     if entry is not None:
         if (entry.kind is Kind.DIRECTORY) != is_directory:
             is_, wanted = ("a folder", "a file") if is_directory else ("a file", "a folder")
             raise mistake(f"cannot mount {is_} at /{os.fsdecode(path)}: the image has {wanted} there", hint="choose another destination")
     elif is_directory:
-        _directory(stack, folder, path, made)
-    elif path not in made:
-        _directory(stack, folder, path.rpartition(b"/")[0], made)
-        descriptor = os.open(os.path.join(os.fsencode(folder), path), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        os.fchmod(descriptor, 0o644)  # whatever the umask is
-        os.close(descriptor)
-        made[path] = None
+        _directory(stack, path, places)
+    elif path not in places:
+        _directory(stack, path.rpartition(b"/")[0], places)
+        places[path] = Place(path, False, None)
 
 
-def _directory(stack: Stack, folder: Path, path: bytes, made: dict[bytes, Entry | None]) -> None:
-    """Make a directory and those above it, with the attributes that each has in the stack."""
-    if path in made:
+def _directory(stack: Stack, path: bytes, places: dict[bytes, Place]) -> None:
+    """A directory and those above it, with the attributes that each has in the stack."""
+    if path in places:
         return
     entry = stack.lookup(path)
     if entry is not None and entry.kind is not Kind.DIRECTORY:
         raise mistake(f"cannot mount below /{os.fsdecode(path)}: it is not a folder in the image", hint="choose another destination")
-    name = os.path.join(os.fsencode(folder), path) if path else os.fsencode(folder)
     if path:
-        _directory(stack, folder, path.rpartition(b"/")[0], made)
-        os.mkdir(name)
-    made[path] = entry
-    set_attributes(name, entry)
+        _directory(stack, path.rpartition(b"/")[0], places)
+    places[path] = Place(path, True, entry)
 
 
 def set_attributes(name: bytes, entry: Entry | None) -> None:

@@ -1,8 +1,7 @@
 """The tree that a step sees, mounted before bubblewrap starts and taken down after it: stack, stub, upper, and what is bound into it.
 
-Everything is in the job's `scratch` and in this process's mount namespace. Secrets, the trampoline and /etc/hosts are files of a tmpfs that
-only root of the namespace can enter: they are never on a disk. The stub is not there: with all layers on one file system overlayfs
-keeps inode numbers over a copy-up.
+Everything is in the job's `scratch`, in the build's `Scaffold` and in this process's mount namespace. The stub is not in memory: with all
+layers on one file system overlayfs keeps inode numbers over a copy-up.
 """
 
 import contextlib
@@ -13,10 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from graphbuild.sandbox import kernel, overlay, stub
+from graphbuild.sandbox import overlay, stub
 from graphbuild.sandbox.bwrap import START, Bind, Memory
 from graphbuild.sandbox.job import HOSTNAME, BindMount, Job, SecretFile, Tmpfs
 from graphbuild.sandbox.program import Placed
+from graphbuild.sandbox.scaffold import Scaffold
 from graphbuild.values.entry import Kind
 from graphbuild.values.errors import mistake
 
@@ -67,13 +67,13 @@ def _check_nested(outer: BindMount | Tmpfs | SecretFile, below: bytes, to: str) 
 
 
 @contextlib.contextmanager
-def mounted(job: Job, placed: Sequence[Placed], start: bytes) -> Iterator[Tree]:
+def mounted(job: Job, placed: Sequence[Placed], start: bytes, scaffold: Scaffold) -> Iterator[Tree]:
     """The Tree of a job, for as long as the context lasts. `start` is the trampoline, b"" for none."""
     with contextlib.ExitStack() as cleanup:
-        yield _mount(job, placed, start, cleanup)
+        yield _mount(job, placed, start, scaffold, cleanup)
 
 
-def _mount(job: Job, placed: Sequence[Placed], start: bytes, cleanup: contextlib.ExitStack) -> Tree:
+def _mount(job: Job, placed: Sequence[Placed], start: bytes, scaffold: Scaffold, cleanup: contextlib.ExitStack) -> Tree:
     stack, scratch = job.stack, job.scratch
     stub.check_own(stack)
     system = _system_files(job)
@@ -83,24 +83,25 @@ def _mount(job: Job, placed: Sequence[Placed], start: bytes, cleanup: contextlib
         if not found.path.startswith((b"dev/", *(path + b"/" for path in outer))):
             points[found.path] = _is_folder(found.mount)
         outer.append(found.path)
-    folders = {name: scratch / name for name in ("upper", "work", "stub", "private")}
-    for folder in folders.values():
-        folder.mkdir(mode=0o755)
-    upper = folders["upper"]
-    cleanup.callback(_remove, [folders[name] for name in ("work", "stub", "private")])
-    private = _private(folders["private"], cleanup)
-    merged = private / "merged"
+    private = cleanup.enter_context(scaffold.private())
+    upper, merged, work = scratch / "upper", private / "merged", scaffold.take_work()
+    upper.mkdir(mode=0o755)
     merged.mkdir()
-    made = stub.build(stack, folders["stub"], points, job.epoch)
+    top = stub.plan_stub(stack, points)
     stub.set_attributes(os.fsencode(upper), stack.lookup(b""))
     os.utime(upper, (job.epoch, job.epoch))
-    overlay.mount([*(layer.folder() for layer in stack.layers), folders["stub"]], merged, upper=upper, work=folders["work"])
-    cleanup.callback(overlay.unmount, merged)
+    overlay.mount([*(layer.folder() for layer in stack.layers), scaffold.stub(top, job.epoch)], merged, upper=upper, work=work)
+    cleanup.callback(_dismantle, merged, work, scaffold)
     _make_workdir(job, merged, placed)
     mounts = [*_bind_system(system, private), *_bind_job(placed, private, scratch, cleanup)]
     if start:
         mounts.append(Bind(_write(private / "start", start, 0o500), START))
-    return Tree(merged, upper, tuple(mounts), made)
+    return Tree(merged, upper, tuple(mounts), top.made)
+
+
+def _dismantle(merged: Path, work: Path, scaffold: Scaffold) -> None:
+    if overlay.unmount(merged):
+        scaffold.give_work(work)
 
 
 def _is_folder(mount: BindMount | Tmpfs | SecretFile) -> bool:
@@ -120,17 +121,6 @@ def _system_files(job: Job) -> dict[bytes, str]:
             wanted[b"etc/resolv.conf"] = os.path.realpath(_RESOLV_CONF)
     resolved = {job.stack.resolve(path): source for path, source in wanted.items()}
     return {path: source for path, source in resolved.items() if not path.startswith((b"proc/", b"sys/", b"dev/"))}
-
-
-def _private(folder: Path, cleanup: contextlib.ExitStack) -> Path:
-    """A tmpfs that nobody else can enter, kept out of the swap where the kernel lets us."""
-    name, flags = os.fsencode(folder), kernel.MS_NODEV | kernel.MS_NOSUID
-    try:
-        kernel.mount(b"tmpfs", name, b"tmpfs", flags, b"mode=0700,noswap")
-    except OSError:  # before 6.4, or in a user namespace
-        kernel.mount(b"tmpfs", name, b"tmpfs", flags, b"mode=0700")
-    cleanup.callback(overlay.unmount, folder)
-    return folder
 
 
 def _write(path: Path, content: bytes, mode: int) -> str:
@@ -188,7 +178,6 @@ def _discarding(source: str, folder: Path, copy: Path, cleanup: contextlib.ExitS
     os.chmod(upper, about.st_mode & 0o7777)
     with contextlib.suppress(OSError):  # an owner that is not mapped here
         os.chown(upper, about.st_uid, about.st_gid)
-    cleanup.callback(_remove, [folder])
     overlay.mount([Path(source)], merged, upper=upper, work=work)
     cleanup.callback(overlay.unmount, merged)
     return str(merged)
@@ -211,11 +200,3 @@ def _make_workdir(job: Job, merged: Path, placed: Sequence[Placed]) -> None:
         if above is None and not os.path.isdir(name):
             os.mkdir(name)
             os.chmod(name, 0o755)
-
-
-def _remove(folders: Sequence[Path]) -> None:
-    for folder in folders:
-        try:
-            folder.rmdir()  # most are empty: cheaper than rmtree
-        except OSError:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 The test process itself cannot enter namespaces: it has threads, and other tests.
 """
 
+import contextlib
 import json
 import os
 import stat
@@ -111,10 +112,15 @@ def main():
     except GraphbuildError as error:
         print(json.dumps({"error": str(error), "hint": error.problems[0].hint}), flush=True)
         return
-    sandbox, base = BubblewrapSandbox(identity), sys.argv[1]
-    if sys.argv[2:]:  # one job whose streams are ours
-        outcome = sandbox.run(make_job(json.loads(sys.argv[2]), Path(tempfile.mkdtemp(dir=base))), lambda _: None, lambda: False)
-        sys.exit(outcome.exit_code)
+    base = sys.argv[1]
+    with contextlib.closing(BubblewrapSandbox(identity, Path(tempfile.mkdtemp(dir=base)))) as sandbox:
+        if sys.argv[2:]:  # one job whose streams are ours
+            outcome = sandbox.run(make_job(json.loads(sys.argv[2]), Path(tempfile.mkdtemp(dir=base))), lambda _: None, lambda: False)
+            sys.exit(outcome.exit_code)
+        serve(identity, sandbox, base)
+
+
+def serve(identity, sandbox, base):
     print(json.dumps({"ids": identity.ids, "root": identity.root}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)

@@ -20,7 +20,7 @@ def test_a_hermetic_step():
 
 
 def test_an_interactive_step_with_network_keeps_the_terminal():
-    setup = Setup("/s/merged", ("sh",), network="host", env=(("LD_X", "y"),), interactive=True, status=5, block=6, seccomp=7)
+    setup = Setup("/s/merged", ("sh",), unshare_network=False, env=(("LD_X", "y"),), interactive=True, status=5, block=6, seccomp=7)
     expected = f"""{HEAD} {NAMESPACES} --hostname graphbuild --die-with-parent {CAPS} --setenv LD_X y
         --json-status-fd 5 --block-fd 6 --seccomp 7 --chdir / -- sh"""
     assert command_line("bwrap", MASKS, setup) == expected.split()

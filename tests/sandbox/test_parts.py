@@ -155,10 +155,11 @@ def test_find_in_mounts(stack, tmp_path):
 def test_a_stub_holds_only_what_is_missing(stack, tmp_path):
     folder = tmp_path / "stub"
     folder.mkdir()
-    made = stub.build(stack, folder, {b"etc/plain": False, b"proc": True, b"new/deep/file": False, b"usr/bin/x": False}, 7)
-    assert made == (b"new", b"new/deep", b"new/deep/file", b"proc", b"usr/bin/x")
-    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-    assert found == ["new", "new/deep", "new/deep/file", "proc", "usr", "usr/bin", "usr/bin/x"]
+    found = stub.plan_stub(stack, {b"etc/plain": False, b"proc": True, b"new/deep/file": False, b"usr/bin/x": False})
+    stub.write_stub(found, folder, 7)
+    assert found.made == (b"new", b"new/deep", b"new/deep/file", b"proc", b"usr/bin/x")
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    assert names == ["new", "new/deep", "new/deep/file", "proc", "usr", "usr/bin", "usr/bin/x"]
     assert {path.stat().st_mtime for path in (folder, *folder.rglob("*"))} == {7}
 
 
@@ -167,7 +168,7 @@ def test_a_stub_does_not_depend_on_the_umask(stack, tmp_path):
     folder.mkdir()
     before = os.umask(0o077)
     try:
-        stub.build(stack, folder, {b"new/file": False}, 0)
+        stub.write_stub(stub.plan_stub(stack, {b"new/file": False}), folder, 0)
     finally:
         os.umask(before)
     assert [oct((folder / name).stat().st_mode & 0o777) for name in ("new", "new/file")] == ["0o755", "0o644"]
@@ -177,8 +178,9 @@ def test_implicit_directories_get_their_attributes_back(tmp_path):
     (tmp_path / "root/tmp").mkdir(parents=True)
     folder = tmp_path / "stub"
     folder.mkdir()
-    made = stub.build(FolderStack([tmp_path / "root"], ["tmp"], {"tmp": 0o1777}), folder, {}, 0)
-    assert made == ()
+    found = stub.plan_stub(FolderStack([tmp_path / "root"], ["tmp"], {"tmp": 0o1777}), {})
+    stub.write_stub(found, folder, 0)
+    assert found.made == ()
     assert (folder / "tmp").stat().st_mode & 0o7777 == 0o1777
 
 
