@@ -19,7 +19,7 @@ from graphbuild.build.perform import Prepared, prepare, reads_workspace
 from graphbuild.build.world import World
 from graphbuild.graph.analyze import Graph, Node
 from graphbuild.layers.cancel import Cancelled
-from graphbuild.rules.actions import ExportFiles, Image, Ref
+from graphbuild.rules.actions import Ref, exported
 from graphbuild.schedule import Schedule
 from graphbuild.store.actions import LastRun, Outputs, Record
 from graphbuild.values.digest import Digest
@@ -355,11 +355,4 @@ class Performance:
 
 def outputs_of(graph: Graph) -> dict[str, str]:
     """The paths that a graph's outputs write, from the workspace root, each with the label that writes it."""
-    found: dict[str, str] = {}
-    for ref, node in graph.nodes.items():
-        match node.action:
-            case Image():
-                found.update((export.path, str(ref.label)) for export in node.action.exports)
-            case ExportFiles():
-                found[node.action.to] = str(ref.label)
-    return found
+    return {path: str(ref.label) for ref, node in graph.nodes.items() for path in exported(node.action)}

@@ -150,7 +150,11 @@ class World:
                 return found
             target = scratch / "folder"
             target.mkdir(mode=0o755)
-            with self.blob(output)[2].open("rb") as blob:
+            known = self._known_blob(output)
+            if known is None:
+                hint = "run `graphbuild cache verify --repair`, then build again: it is made anew"
+                raise mistake(f"layer {output.tree.short} is gone from the store, folder and tar", hint=hint)
+            with known[2].open("rb") as blob:
                 materialize(
                     Cancellable(blob, self.cancelled),
                     self.store.index(output.tree),
@@ -162,17 +166,23 @@ class World:
 
     def blob(self, output: LayerOutput) -> tuple[Digest, int, Path]:
         """The uncompressed tar of a layer: diff_id, size, path. Written from the folder form if need be."""
-        if output.diff_id is not None and (path := self.store.blob(output.diff_id)) is not None:
-            return output.diff_id, path.stat().st_size, path
-        known = self.store.diff_id(output.tree)
-        if known is not None and (path := self.store.blob(known[0])) is not None:
-            return *known, path
+        known = self._known_blob(output)
+        if known is not None:
+            return known
         folder = os.fsencode(self.folder(output))
 
         def open_file(entry: Entry) -> int:
             return os.open(os.path.join(folder, entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
         return self.write_blob(output.tree, self.store.index(output.tree), open_file)
+
+    def _known_blob(self, output: LayerOutput) -> tuple[Digest, int, Path] | None:
+        if output.diff_id is not None and (path := self.store.blob(output.diff_id)) is not None:
+            return output.diff_id, path.stat().st_size, path
+        known = self.store.diff_id(output.tree)
+        if known is not None and (path := self.store.blob(known[0])) is not None:
+            return *known, path
+        return None
 
     def write_blob(
         self, tree: Digest, entries: Sequence[Entry], open_file: Callable[[Entry], int], earlier: Digest | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from graphbuild.graph.configure import Configured, Workspace, configure_all
-from graphbuild.rules.actions import Action, Mount, Ref, SourceMount, StackMount, Union, WorkspaceFile, references
+from graphbuild.rules.actions import Action, Mount, Ref, SourceMount, StackMount, Union, WorkspaceFile, exported, references
 from graphbuild.rules.api import Analysis, Context, Snapshot, Target, workspace_path
 from graphbuild.spec.model import BindMount, Common
 from graphbuild.values.config import ConfigPatch
@@ -61,7 +61,7 @@ def analyze(workspace: Workspace, selected: Iterable[Label], lock: Lock) -> Grap
             continue
         targets[label] = Target(label, analysis.providers)
         nodes.update(_nodes(target, analysis, needs))
-    problems = problems or list(_dangling(nodes, configured))
+    problems = problems or [*_dangling(nodes, configured), *_colliding(nodes, configured)]
     if problems:
         raise GraphbuildError(*problems)
     return Graph(nodes, targets, configured, chosen)
@@ -186,6 +186,17 @@ def _dangling(nodes: Mapping[Ref, Node], configured: Mapping[Label, Configured])
             if need not in nodes:
                 target = configured[node.ref.label]
                 yield Problem(f"rule {target.rule.name!r} refers to {need}, which is no action", target.place)
+
+
+def _colliding(nodes: Mapping[Ref, Node], configured: Mapping[Label, Configured]) -> Iterable[Problem]:
+    """Outputs that would overwrite each other: one at the path of another, or inside of it."""
+    places = sorted((place.strip("/") + "/", ref) for ref, node in nodes.items() for place in exported(node.action))
+    for (one, owner), (other, ref) in itertools.pairwise(places):
+        if other.startswith(one):
+            target = configured[ref.label]
+            yield Problem(
+                f"{ref.label} writes {other[:-1]}, and {owner.label} writes {one[:-1]}", target.place, "give each a path of its own"
+            )
 
 
 def check_analysis(target: Configured, analysis: object) -> None:

@@ -188,8 +188,8 @@ def _check_replaceable(destination: Path) -> None:
         return
     except NotADirectoryError:
         raise mistake(f"cannot write an OCI layout to {destination}: a file is there", hint="remove it, or choose another path") from None
-    if names and ("oci-layout" not in names or names - _LAYOUT_NAMES):
-        strange = ", ".join(sorted(names - _LAYOUT_NAMES)[:5]) or "no oci-layout file"
+    if names and (names.isdisjoint({"oci-layout", "index.json"}) or names - _LAYOUT_NAMES):
+        strange = ", ".join(sorted(names - _LAYOUT_NAMES)[:5]) or "neither oci-layout nor index.json"
         raise mistake(
             f"cannot write an OCI layout to {destination}: the folder there is something else ({strange})",
             hint="remove it, or choose another path",

@@ -266,6 +266,17 @@ def stands_on(action: Action) -> tuple[Ref, ...]:
             return ()
 
 
+def exported(action: Action) -> tuple[str, ...]:
+    """The paths, from the workspace root, that an action writes outside of the store."""
+    match action:
+        case Image():
+            return tuple(export.path for export in action.exports)
+        case ExportFiles():
+            return (action.to,)
+        case _:
+            return ()
+
+
 def references(value: object) -> Iterator[Ref]:
     """Every Ref inside an action, in field order, with repetitions."""
     if isinstance(value, Ref):

@@ -24,7 +24,8 @@ def failure_block(event: ActionFinished, bad: str, bar: str) -> list[Line]:
         lines += [(("dim", f"  {bar} "), ("", clean(line))) for line in tail]
     if failure.log:
         lines.append((("", f"  all output: {clean(failure.log)}"),))
-    lines.append((("", f"  look inside: graphbuild shell {_word(clean(event.label))}"),))
+    if failure.command:
+        lines.append((("", f"  look inside: graphbuild shell {_word(clean(event.label))}"),))
     return lines
 
 

@@ -201,10 +201,11 @@ def test_a_failure_says_where_what_why_and_how_to_look_inside(mode):
 
 
 def test_a_failure_of_which_little_is_known():
-    assert text_of("quiet", failed(label="//a b:c[os=x]", reason="", failure=None)).splitlines() == [
-        "✗ //a b:c[os=x] run failed after 3.2s",
-        "  look inside: graphbuild shell '//a b:c[os=x]'",
-    ]
+    assert text_of("quiet", failed(reason="", failure=None)).splitlines() == ["✗ //web:deps run failed after 3.2s"]
+
+
+def test_a_failure_quotes_a_label_that_the_shell_would_take_apart():
+    assert text_of("quiet", failed(label="//a b:c[os=x]")).endswith("  look inside: graphbuild shell '//a b:c[os=x]'\n")
 
 
 def test_a_long_command_is_cut_and_a_known_exit_code_said_once():

@@ -12,16 +12,18 @@ from graphbuild.rules import Image as ImageAction
 _PORT = re.compile(r"([0-9]{1,5})(-[0-9]{1,5})?(/(tcp|udp|sctp))?")
 _TAG = re.compile(r"[a-z0-9]+([._/:@-]+[A-Za-z0-9_]+)*", re.IGNORECASE)
 
+_LONGEST = 1e9  # seconds; in nanoseconds it still fits the 64 bits that runtimes have for it
+
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a runtime finds out whether the container is well. Times are in seconds; 0 leaves the choice to the runtime."""
 
     test: Annotated[str | tuple[str, ...], Meta(description='Text for the shell, a list to execute, or "none".')]
-    interval: Annotated[float, Meta(description="Time between two checks.")] = 0
-    timeout: Annotated[float, Meta(description="Time that a check may take.")] = 0
-    start_period: Annotated[float, Meta(description="Time to start up, in which failures do not count.")] = 0
-    start_interval: Annotated[float, Meta(description="Time between two checks while it starts up.")] = 0
-    retries: Annotated[int, Meta(description="Failures in a row that make it unhealthy.")] = 0
+    interval: Annotated[float, Meta(ge=0, le=_LONGEST, description="Time between two checks.")] = 0
+    timeout: Annotated[float, Meta(ge=0, le=_LONGEST, description="Time that a check may take.")] = 0
+    start_period: Annotated[float, Meta(ge=0, le=_LONGEST, description="Time to start up, in which failures do not count.")] = 0
+    start_interval: Annotated[float, Meta(ge=0, le=_LONGEST, description="Time between two checks while it starts up.")] = 0
+    retries: Annotated[int, Meta(ge=0, le=1_000_000, description="Failures in a row that make it unhealthy.")] = 0
 
 
 class ImageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
