@@ -105,7 +105,7 @@ def test_a_layout_is_replaced_and_anything_else_is_not(tmp_path):
     with pytest.raises(GraphbuildError, match=r"something else \(notes.txt\)"):
         write_layout(content(tmp_path / "store"), "gzip", out)
     (tmp_path / "folder" / "blobs").mkdir(parents=True)
-    with pytest.raises(GraphbuildError, match="neither oci-layout nor index.json"):
+    with pytest.raises(GraphbuildError, match="neither oci-layout nor"):
         write_layout(content(tmp_path / "store"), "gzip", tmp_path / "folder")
     (tmp_path / "file").write_text("mine")
     with pytest.raises(GraphbuildError, match="a file is there"):
