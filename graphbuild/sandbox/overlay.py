@@ -50,17 +50,15 @@ def mount(folders: Sequence[Path], target: Path, *, upper: Path | None = None, w
         _mount_old(lowers, os.fsencode(target), upper, work)
 
 
-def unmount(target: Path) -> bool:
-    """Unmount; at once where it is idle, else as soon as its last user is gone (False). What is not mounted is left alone."""
+def unmount(target: Path) -> None:
+    """Unmount; at once where it is idle, else as soon as its last user is gone. What is not mounted is left alone."""
     name = os.fsencode(target)
     try:
         kernel.umount(name)
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ENOENT):
-            return True
+            return
         kernel.umount(name, kernel.MNT_DETACH)
-        return False
-    return True
 
 
 def _api_is_missing(error: OSError) -> bool:

@@ -1,7 +1,7 @@
 """What the steps of one build share, because making it anew for each is much of what a short step costs.
 
 A tmpfs that only root of the namespace can enter: secrets, trampolines and /etc/hosts are never on a disk. Stubs: most steps have
-theirs in common, and no mount writes to one. overlayfs's work folders, each good for one mount at a time.
+theirs in common, and no mount writes to one. What is done with goes with all the rest, when the build is over.
 """
 
 import itertools
@@ -24,7 +24,6 @@ class Scaffold:
         self._numbers = itertools.count()
         self._memory: Path | None = None
         self._stubs: dict[tuple[Stub, int], Path] = {}
-        self._works: list[Path] = []
 
     @contextmanager
     def private(self) -> Iterator[Path]:
@@ -47,15 +46,10 @@ class Scaffold:
                 self._stubs[(wanted, epoch)] = made
             return made
 
-    def take_work(self) -> Path:
-        """A work folder for one overlay."""
+    def work(self) -> Path:
+        """A work folder for one overlay, which fills it: emptying it for the next one would take longer than a new one."""
         with self._mutex:
-            return self._works.pop() if self._works else self._new("work")
-
-    def give_work(self, folder: Path) -> None:
-        """Give a work folder back after its mount is gone."""
-        with self._mutex:
-            self._works.append(folder)
+            return self._new("work")
 
     def close(self) -> None:
         """Unmount. Steps must have ended."""

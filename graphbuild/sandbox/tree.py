@@ -84,24 +84,19 @@ def _mount(job: Job, placed: Sequence[Placed], start: bytes, scaffold: Scaffold,
             points[found.path] = _is_folder(found.mount)
         outer.append(found.path)
     private = cleanup.enter_context(scaffold.private())
-    upper, merged, work = scratch / "upper", private / "merged", scaffold.take_work()
+    upper, merged, work = scratch / "upper", private / "merged", scaffold.work()
     upper.mkdir(mode=0o755)
     merged.mkdir()
     top = stub.plan_stub(stack, points)
     stub.set_attributes(os.fsencode(upper), stack.lookup(b""))
     os.utime(upper, (job.epoch, job.epoch))
     overlay.mount([*(layer.folder() for layer in stack.layers), scaffold.stub(top, job.epoch)], merged, upper=upper, work=work)
-    cleanup.callback(_dismantle, merged, work, scaffold)
+    cleanup.callback(overlay.unmount, merged)
     _make_workdir(job, merged, placed)
     mounts = [*_bind_system(system, private), *_bind_job(placed, private, scratch, cleanup)]
     if start:
         mounts.append(Bind(_write(private / "start", start, 0o500), START))
     return Tree(merged, upper, tuple(mounts), top.made)
-
-
-def _dismantle(merged: Path, work: Path, scaffold: Scaffold) -> None:
-    if overlay.unmount(merged):
-        scaffold.give_work(work)
 
 
 def _is_folder(mount: BindMount | Tmpfs | SecretFile) -> bool:
