@@ -8,12 +8,18 @@ import contextlib
 import marshal
 import os
 import sys
+from array import array
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 
 from graphbuild.build.exports import output_paths
-from graphbuild.build.inputs import Inputs, Signature, signature
+from graphbuild.build.inputs import Inputs, Signature, Watched, signature
+
+_ABSENT: Signature = (-1, 0, 0, 0, 0)  # as `graphbuild.start` expects it for a path that was not there
+
+Folder = tuple[bytes, bytes, bytes]
 
 
 def write_certificate(
@@ -22,10 +28,11 @@ def write_certificate(
     """Write it; whether it could be: not while an input is too fresh to be told from a later change by its stat."""
     if inputs.racy:
         return False
-    watched: dict[bytes, Signature | None] = dict(inputs.watched)
-    for name in (*_outputs(outputs), *_code(), str(generation)):
-        watched[os.fsencode(name)] = _signature(name)
-    payload = marshal.dumps((_by_folder(watched), sorted(environment.items()), said))
+    ours = _by_folder((*_outputs(outputs), *_code(), str(generation)))
+    try:
+        payload = marshal.dumps((_packed(inputs.watched) + _packed(ours), sorted(environment.items()), said))
+    except OverflowError:  # a number beyond 63 bits, from a peculiar file system
+        return False
     temporary = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -56,17 +63,24 @@ def _code() -> list[str]:
     return sorted({file for file in files if file and (not file.startswith(standard) or "-packages" in file)})
 
 
-def _signature(name: str) -> Signature | None:
+def _by_folder(names: Iterable[str]) -> Watched:
+    watched: Watched = {}
+    for name in map(os.fsencode, names):
+        folder, slash, base = name.rpartition(b"/")
+        watched.setdefault(folder + slash, {})[base] = _signature(name)
+    return watched
+
+
+def _signature(name: bytes) -> Signature | None:
     try:
         return signature(os.lstat(name))
     except OSError:
         return None
 
 
-def _by_folder(watched: Mapping[bytes, Signature | None]) -> list[tuple[bytes, list[tuple[bytes, Signature | None]]]]:
-    """Grouped, so that a folder's path is stored once."""
-    folders: dict[bytes, list[tuple[bytes, Signature | None]]] = {}
-    for path in sorted(watched):
-        folder, slash, name = path.rpartition(b"/")
-        folders.setdefault(folder + slash, []).append((name, watched[path]))
-    return sorted(folders.items())
+def _packed(watched: Watched) -> list[Folder]:
+    """What is watched in as few objects as can be: reading them is a part of every unchanged build."""
+    return [
+        (folder, b"\0".join(names), array("q", chain.from_iterable(sign or _ABSENT for sign in names.values())).tobytes())
+        for folder, names in watched.items()
+    ]

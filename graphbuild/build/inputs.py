@@ -8,14 +8,15 @@ an unchanged build. Symlinks are inputs themselves and never followed.
 
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
-from blake3 import blake3
 
 from graphbuild.build.glob import Match, ignore_matcher, is_literal, literal_prefix, matcher
+from graphbuild.build.hashing import hash_files
 from graphbuild.build.statcache import StatCache
 from graphbuild.layers.cancel import Cancel, check, never
 from graphbuild.rules.actions import Sources
@@ -23,12 +24,10 @@ from graphbuild.values.entry import Kind
 from graphbuild.values.errors import mistake
 
 IGNORE_FILE = ".graphbuildignore"
-_BLOCK = 1 << 20
-_LARGE = 16 << 20  # from this size blake3 uses all cores
-_LARGE_BLOCK = 8 << 20
 _GRAIN = 50_000_000  # ns: the coarsest clock tick of a local file system, with room
 
 Signature = tuple[int, int, int, int, int]  # size, mtime_ns, ctime_ns, inode, mode
+Watched = dict[bytes, dict[bytes, Signature | None]]  # folder, with its slash → name → what it was; None: not there
 
 
 class SourceFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -52,22 +51,25 @@ class Inputs:
 
     def __init__(self, root: Path, cache_folder: Path, cancelled: Cancel = never) -> None:
         self.root = root
-        self.watched: dict[bytes, Signature | None] = {}  # absolute path → what it was; None: it was not there
+        self.watched: Watched = {}
         self.racy = False
         self._cache_folder = cache_folder
         self._cancelled = cancelled
         self._settled = time.time_ns() - _GRAIN  # what changed before this shows a later change in its stat
         self._scans: dict[Sources, list[SourceFile]] = {}
+        self._caches: dict[bytes, StatCache] = {}
+        self._opening = threading.Lock()
 
     def watch(self, path: Path | bytes) -> os.stat_result | None:
         """Note that the build depends on this path as it is now; its lstat, or None when it is not there."""
-        name = os.fsencode(path)
+        folder, slash, name = os.fsencode(path).rpartition(b"/")
+        names = self.watched.setdefault(folder + slash, {})
         try:
-            status = os.lstat(name)
+            status = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
-            self.watched[name] = None
+            names[name] = None
             return None
-        self._note(name, status)
+        self._note(names, name, status)
         return status
 
     def scan(self, sources: Sources) -> list[SourceFile]:
@@ -86,10 +88,8 @@ class Inputs:
             raise mistake(f"no such file: {path}")
         if not stat.S_ISREG(status.st_mode):
             raise mistake(f"{path} is not a regular file")
-        cache = StatCache(self._cache_folder, os.path.dirname(absolute))
-        found = self._source(os.path.basename(absolute), absolute, status, cache)
-        cache.save()
-        return found
+        folder, name = os.path.split(absolute)
+        return self._sources(folder, {name: signature(status)})[0]
 
     def kind(self, path: str) -> Kind:
         """Whether a path of the workspace is a FILE, a DIRECTORY or a SYMLINK. GraphbuildError when it is none."""
@@ -119,9 +119,9 @@ class Inputs:
 
         return open_source
 
-    def _note(self, name: bytes, status: os.stat_result) -> Signature:
+    def _note(self, names: dict[bytes, Signature | None], name: bytes, status: os.stat_result) -> Signature:
         """Remember what a path was."""
-        sign = self.watched[name] = signature(status)
+        sign = names[name] = signature(status)
         if self._is_racy(sign):
             self.racy = True
         return sign
@@ -132,21 +132,19 @@ class Inputs:
 
     def _scan(self, sources: Sources) -> list[SourceFile]:
         folder = os.fsencode(self.root / sources.folder)
-        cache = StatCache(self._cache_folder, folder)
         chosen = matcher(sources.patterns)
         positive = [pattern.strip("/") for pattern in sources.patterns if not pattern.startswith("!")]
-        found: dict[bytes, SourceFile] = {}
+        found: dict[bytes, Signature] = {}
         for start in _starts(positive):
             self._refuse_links("/".join(part for part in (sources.folder, start) if part))
-            self._walk(folder, os.fsencode(start), chosen, self._ignored(sources.folder), cache, found)
-        cache.save()
+            self._walk(folder, os.fsencode(start), chosen, self._ignored(sources.folder), found)
         for pattern in positive:
             name = os.fsencode(pattern)
             if is_literal(pattern) and name not in found and not any(path.startswith(name + b"/") for path in found):
                 raise mistake(f"no such file or folder: {'/'.join(filter(None, (sources.folder, pattern)))}")
         if not found:
             raise mistake(f"nothing matches {', '.join(sources.patterns)} in //{sources.folder}")
-        return [found[path] for path in sorted(found)]
+        return self._sources(folder, found)
 
     def _walk(
         self,
@@ -154,52 +152,49 @@ class Inputs:
         start: bytes,
         chosen: Match,
         ignored: Callable[[bytes, bool], bool] | None,
-        cache: StatCache,
-        found: dict[bytes, SourceFile],
+        found: dict[bytes, Signature],
     ) -> None:
-        """Collect into `found` all that is chosen at or below `start` (relative to `folder`)."""
+        """Collect into `found` all that is chosen at or below `start` (relative to `folder`), as it is now."""
         status = self.watch(os.path.join(folder, start) if start else folder)
         if status is None:
             return
         if not stat.S_ISDIR(status.st_mode):
             if chosen(start):
-                found[start] = self._source(start, os.path.join(folder, start), status, cache)
+                found[start] = signature(status)
             return
         stack = [start]
         while stack:
             relative = stack.pop()
             absolute = os.path.join(folder, relative) if relative else folder
+            prefix = relative + b"/" if relative else b""
+            names = self.watched.setdefault(absolute + b"/", {})
             check(self._cancelled)
             with os.scandir(absolute) as entries:
                 for entry in entries:
-                    path = relative + b"/" + entry.name if relative else entry.name
+                    path = prefix + entry.name
                     is_folder = entry.is_dir(follow_symlinks=False)
                     if ignored is not None and ignored(path, is_folder):
                         continue
                     if is_folder:
-                        self._note(entry.path, entry.stat(follow_symlinks=False))
                         stack.append(path)
+                        sign = self._note(names, entry.name, entry.stat(follow_symlinks=False))
                         if chosen(path):
-                            found[path] = SourceFile(path, Kind.DIRECTORY, 0o755)
+                            found[path] = sign
                     elif chosen(path):
-                        found[path] = self._source(path, entry.path, entry.stat(follow_symlinks=False), cache)
+                        found[path] = self._note(names, entry.name, entry.stat(follow_symlinks=False))
 
-    def _source(self, path: bytes, absolute: bytes, status: os.stat_result, cache: StatCache) -> SourceFile:
-        mode = status.st_mode
-        sign = self._note(absolute, status)
-        if stat.S_ISLNK(mode):
-            return SourceFile(path, Kind.SYMLINK, 0o777, target=os.readlink(absolute), signature=sign)
-        if not stat.S_ISREG(mode):
-            raise mistake(
-                f"{os.fsdecode(absolute)} is neither a file, a folder nor a symlink", hint=f"exclude it, or list it in {IGNORE_FILE}"
-            )
-        permissions = 0o755 if mode & 0o100 else 0o644
-        digest = cache.get(path, sign)
-        if digest is None:
-            digest = hash_file(absolute, status.st_size, self._cancelled)
-            if not self._is_racy(sign):
-                cache.put(path, sign, digest)
-        return SourceFile(path, Kind.FILE, permissions, status.st_size, digest, signature=sign)
+    def _sources(self, folder: bytes, found: dict[bytes, Signature]) -> list[SourceFile]:
+        """What was found, sorted, with the digests of the files. GraphbuildError for a device, a fifo or a socket."""
+        with self._opening:
+            cache = self._caches.get(folder) or self._caches.setdefault(folder, StatCache(self._cache_folder, folder))
+        digests = {path: cache.get(path, sign) for path, sign in found.items() if stat.S_ISREG(sign[4])}
+        unknown = sorted(path for path, digest in digests.items() if digest is None)
+        for path, digest in zip(unknown, hash_files(folder, [(path, found[path][0]) for path in unknown], self._cancelled), strict=True):
+            digests[path] = digest
+            if not self._is_racy(found[path]):
+                cache.put(path, found[path], digest)
+        cache.save()
+        return [_source(folder, path, found[path], digests.get(path)) for path in sorted(found)]
 
     def _ignored(self, folder: str) -> Callable[[bytes, bool], bool] | None:
         """What the ignore files of the workspace and of the folder leave out, by paths relative to the folder; None for nothing."""
@@ -223,21 +218,16 @@ class Inputs:
                 raise mistake(f"{path} goes through the symlink {'/'.join(parts[:count])}", hint="name the folder itself")
 
 
-def hash_file(path: bytes, size: int, cancelled: Cancel = never) -> bytes:
-    """blake3 of a file's content, 32 bytes. It is read, not mapped: the user may truncate it meanwhile, and a map then kills us (SIGBUS)."""
-    large = size >= _LARGE
-    hasher = blake3(max_threads=blake3.AUTO) if large else blake3()
-    block = memoryview(bytearray(_LARGE_BLOCK if large else min(size + 1, _BLOCK)))
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        while count := os.readv(descriptor, [block]):
-            check(cancelled)
-            hasher.update(block[:count])
-            if count < len(block):  # a regular file's read is short at its end alone
-                break
-    finally:
-        os.close(descriptor)
-    return hasher.digest()
+def _source(folder: bytes, path: bytes, sign: Signature, digest: bytes | None) -> SourceFile:
+    size, mode = sign[0], sign[4]
+    if digest is not None:
+        return SourceFile(path, Kind.FILE, 0o755 if mode & 0o100 else 0o644, size, digest, signature=sign)
+    if stat.S_ISDIR(mode):
+        return SourceFile(path, Kind.DIRECTORY, 0o755)
+    absolute = os.path.join(folder, path)
+    if stat.S_ISLNK(mode):
+        return SourceFile(path, Kind.SYMLINK, 0o777, target=os.readlink(absolute), signature=sign)
+    raise mistake(f"{os.fsdecode(absolute)} is neither a file, a folder nor a symlink", hint=f"exclude it, or list it in {IGNORE_FILE}")
 
 
 def _starts(patterns: Iterable[str]) -> Sequence[str]:
