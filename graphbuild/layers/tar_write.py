@@ -2,7 +2,7 @@
 
 ustar, with PAX records only for what ustar cannot hold: names that are long or not ASCII, big sizes and ids, xattrs (as
 `SCHILY.xattr.<name>`). Names that are not UTF-8 come raw, under `hdrcharset=BINARY`. Every mtime is the epoch; user and group
-names are empty. Whiteouts and opaque directories become `.wh.` files (OCI image-spec, layer.md). Memory is one buffer.
+names are empty. Whiteouts and opaque directories become `.wh.` files (OCI image-spec, layer.md). Memory is two buffers.
 It knows nothing of folders or stores: contents come from descriptors that the caller opens.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from graphbuild.layers.cancel import Cancel, check, never
+from graphbuild.layers.side_hash import SideHash
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import GraphbuildError, mistake
@@ -66,22 +67,23 @@ def write_layer_tar(
     """
     if not 0 <= epoch <= _OCTAL_11:
         raise ValueError(f"epoch {epoch} does not fit a tar header")
-    out = _Output(out_fd, cancelled)
     headers = _Headers(epoch)
     header = headers.header
-    for item in _with_spans(entries, earlier.entries, headers) if earlier else entries:
-        if isinstance(item, _Span):
-            assert earlier is not None
-            out.span(item, earlier.fd)
-            continue
-        out.put(header(item))
-        if item.kind is Kind.FILE:
-            if item.size:
-                out.content(item, _opened(item, open_file))
-        elif item.opaque:
-            out.put(header(Entry(item.path + b"/" + _OPAQUE, Kind.WHITEOUT)))
-    out.put(_ZEROS)
-    return out.finish()
+    with SideHash() as hasher:
+        out = _Output(out_fd, hasher, cancelled)
+        for item in _with_spans(entries, earlier.entries, headers) if earlier else entries:
+            if isinstance(item, _Span):
+                assert earlier is not None
+                out.span(item, earlier.fd)
+                continue
+            out.put(header(item))
+            if item.kind is Kind.FILE:
+                if item.size:
+                    out.content(item, _opened(item, open_file))
+            elif item.opaque:
+                out.put(header(Entry(item.path + b"/" + _OPAQUE, Kind.WHITEOUT)))
+        out.put(_ZEROS)
+        return out.finish()
 
 
 def _with_spans(entries: Sequence[Entry], before: Sequence[Entry], headers: "_Headers") -> Iterator[Entry | _Span]:
@@ -117,20 +119,18 @@ def _opened(entry: Entry, open_file: Callable[[Entry], int]) -> int:
 
 
 class _Output:
-    """A buffer before a descriptor. Everything that leaves it is hashed and counted."""
+    """A buffer before a descriptor. Everything that leaves it is hashed and counted: while one buffer is hashed, the other is filled."""
 
-    __slots__ = ("_buffer", "_cancelled", "_fd", "_hash", "_size", "_used", "_view")
+    __slots__ = ("_cancelled", "_fd", "_hasher", "_other", "_size", "_used", "_view")
 
-    def __init__(self, fd: int, cancelled: Cancel) -> None:
-        from hashlib import sha256 as hasher
-
+    def __init__(self, fd: int, hasher: SideHash, cancelled: Cancel) -> None:
         self._fd = fd
+        self._hasher = hasher
         self._cancelled = cancelled
-        self._buffer = bytearray(_BUFFER)
-        self._view = memoryview(self._buffer)
+        self._view = memoryview(bytearray(_BUFFER))
+        self._other = memoryview(b"")
         self._used = 0
         self._size = 0
-        self._hash = hasher()
 
     def put(self, data: bytes) -> None:
         """Add a few blocks."""
@@ -142,7 +142,7 @@ class _Output:
                 self._write(memoryview(data))
                 return
             used, end = 0, len(data)
-        self._buffer[used:end] = data
+        self._view[used:end] = data
         self._used = end
 
     def content(self, entry: Entry, fd: int) -> None:
@@ -203,11 +203,12 @@ class _Output:
 
     def _flush(self) -> None:
         self._write(self._view[: self._used])
+        self._view, self._other = self._other or memoryview(bytearray(_BUFFER)), self._view
         self._used = 0
 
     def _write(self, data: memoryview) -> None:
         check(self._cancelled)
-        self._hash.update(data)
+        self._hasher.update(data)
         self._size += len(data)
         try:
             while data:
@@ -216,8 +217,9 @@ class _Output:
             raise mistake(f"cannot write a layer: {error.strerror}") from None
 
     def finish(self) -> tuple[Digest, int]:
-        self._flush()
-        return sha256(self._hash.hexdigest()), self._size
+        data = self._view[: self._used]
+        self._write(data)
+        return sha256(self._hasher.hexdigest()), self._size
 
 
 def _changed(entry: Entry) -> GraphbuildError:
