@@ -20,7 +20,7 @@ class SideHash:
         self._hash = hashlib.sha256()
         self._thread: threading.Thread | None = None
         self._work: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
-        self._idle = threading.Semaphore(1)
+        self._idle = threading.Lock()  # taken by who hands over, released by who has hashed
 
     def __enter__(self) -> Self:
         return self
