@@ -26,7 +26,7 @@ FOLDERS = (
     "failed",
     "exports",
 )
-_FILES = ("VERSION", "gc.lock", "locks", "db.sqlite", "db.sqlite-wal", "db.sqlite-shm")
+_FILES = ("VERSION", "gc.lock", "locks", "db.sqlite", "db.sqlite-journal", "db.sqlite-wal", "db.sqlite-shm")
 
 
 def open_root(root: Path) -> Path:

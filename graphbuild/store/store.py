@@ -4,8 +4,6 @@ This is the surface; what lies behind each method is in the module of its noun. 
 what the machine refuses (a full disk, missing rights, a damaged database).
 """
 
-import fcntl
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -212,11 +210,7 @@ def _open_database(root: Path, boot: str, gate: Gate) -> Database:
     """The database, made by the first process that comes while the others wait."""
     database = Database(root / "db.sqlite", boot, gate.mutex)
     if not database.complete:
-        descriptor = os.open(root / "VERSION", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with gate.closed():  # its file is made once, whoever comes first; VERSION may be renamed over
             if not database.complete:
                 database.create()
-        finally:
-            os.close(descriptor)
     return database

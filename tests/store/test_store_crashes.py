@@ -128,6 +128,23 @@ def test_four_processes_write_the_same(tmp_path: Path) -> None:
     assert damage(store) == []
 
 
+def test_processes_that_come_first_together_make_one_store(tmp_path: Path) -> None:
+    for turn in range(20):
+        go, begin = os.pipe()
+
+        def first(_pipe: int, root: Path = tmp_path / str(turn), go: int = go, begin: int = begin) -> None:
+            os.close(begin)
+            os.read(go, 1)  # until the last who could write has closed it
+            write_blob(Store(root), b"x")
+
+        children = [forked(first) for _ in range(4)]
+        os.close(go)
+        os.close(begin)
+        assert [os.waitpid(pid, 0)[1] for pid, _ in children] == [0] * 4
+        for _, reader in children:
+            os.close(reader)
+
+
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     if os.geteuid() != 0:
