@@ -1,14 +1,12 @@
 """The same inputs give the same bytes: whoever builds, where, when and how."""
 
 import os
-import shutil
-import sys
 from pathlib import Path
 
 import pytest
+from accounts import ordinary_user
 from workspaces import BASE, Workspace, manifest
 
-UID = 54321
 SPEC = (
     BASE
     + """\
@@ -73,45 +71,7 @@ def test_building_again_without_the_cache_changes_nothing(workspaces, reference)
 
 
 def test_an_ordinary_user_builds_the_same(workspaces, folder: Path, reference):
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to become an ordinary user")
-    for program in ("setpriv", "unshare", "newuidmap"):
-        if shutil.which(program) is None:
-            pytest.skip(f"needs {program} (packages util-linux, uidmap)")
-    home = folder / "home"
-    ws = workspaces("home/ws", store="home/store", prefix=_as_user(folder))
-    ws.write(FILES)
-    for path in (home, *home.rglob("*")):
-        os.chown(path, UID, UID, follow_symlinks=False)
-    if ws("cache", "dir").code != 0:
-        pytest.skip(f"an ordinary user cannot start {sys.executable}")
-    assert built(_owned(ws)) == reference
-
-
-def _owned(ws: Workspace) -> Workspace:
-    """The workspace, whose later files belong to the user too."""
-    write = ws.write
-
-    def owned(files: dict) -> None:
-        write(files)
-        for path in ws.root.rglob("*"):
-            os.chown(path, UID, UID, follow_symlinks=False)
-
-    ws.write = owned  # type: ignore[method-assign]
-    return ws
-
-
-def _as_user(folder: Path) -> tuple[str, ...]:
-    """Words that start a command as a user whose account, with subordinate ids, exists only in a private mount namespace."""
-    lines = {"passwd": f"tester:x:{UID}:{UID}::/:/bin/sh", "group": f"tester:x:{UID}:"}
-    lines |= dict.fromkeys(("subuid", "subgid"), "tester:300000:65536")
-    script = []
-    for name, line in lines.items():
-        path, copy = Path("/etc", name), folder / f"etc-{name}"
-        if not path.exists():
-            pytest.skip(f"needs {path} (package uidmap)")
-        copy.write_text(path.read_text() + line + "\n")
-        copy.chmod(0o644)
-        script.append(f"mount --bind {copy} {path}")
-    script.append(f'exec setpriv --reuid={UID} --regid={UID} --clear-groups -- "$@"')
-    return ("unshare", "--mount", "sh", "-ec", "; ".join(script), "sh")
+    prefix, uid = ordinary_user(folder, "full")
+    (folder / "home").mkdir()
+    os.chown(folder / "home", uid, uid)
+    assert built(workspaces("home/ws", store="home/store", prefix=prefix, owner=uid)) == reference

@@ -1,29 +1,17 @@
 """A root file system of busybox, and drivers: processes that run jobs as root, as a user with subordinate ids, and with one id."""
 
-import json
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
 import pytest
+from accounts import UID, user_prefix
+from driver_process import Driver, private_folder
 from fake import FakeSandbox
 
-HERE = Path(__file__).parent
-UID = 54321
 APPLETS = "sh true false id ls cat env echo stat sleep ps grep hostname umask mknod mount ip rm mkdir touch wc head yes ln chown dd tail pwd".split()  # noqa: SIM905 - a list of words
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001::/home/bob:/bin/sh\n"
 GROUP = "root:x:0:\nbob:x:1001:\naudio:x:29:bob\nwheel:x:10:root,bob\n"
 SCRIPTS = {"write": 'printf %s "$2" > "$1"', "say": 'echo "$1"', "fail": 'exit "$1"'}
-
-
-def private_folder():
-    """A folder that an ordinary user can reach, which pytest's are not; on the disk, where overlayfs can write."""
-    folder = Path(tempfile.mkdtemp(prefix="graphbuild-sandbox-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -46,64 +34,6 @@ def rootfs():
     shutil.rmtree(folder)
 
 
-class Driver:
-    """A driver process. `ids` and `root` say what it got; every request is a dict, see driver.py."""
-
-    def __init__(self, prefix, base, rootfs):
-        self.base, self.rootfs = base, rootfs
-        words = [*prefix, sys.executable, str(HERE / "driver.py"), str(base)]
-        environment = {"PYTHONPATH": str(HERE.parent.parent), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd="/")
-        self.hello = json.loads(self.process.stdout.readline() or '{"error": "the driver died", "hint": ""}')
-
-    def ask(self, **request):
-        self.send(**request)
-        return json.loads(self.process.stdout.readline())
-
-    def send(self, **request):
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-
-    def job(self, *argv, **fields):
-        return {"do": "run", "argv": argv, "layers": [str(self.rootfs)]} | fields
-
-    def run(self, *argv, **fields):
-        return self.ask(**self.job(*argv, **fields))
-
-    def sh(self, script, **fields):
-        return self.run("sh", "-c", script, **fields)
-
-    def close(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        finally:
-            self.process.kill()  # it is still busy where a test failed half-way
-            self.process.stdout.close()
-
-
-def user_prefix(base, subordinate):
-    """Words that start a command as an ordinary user whose account exists only in a private mount namespace."""
-    for program in ("setpriv", "unshare"):
-        if shutil.which(program) is None:
-            pytest.skip(f"needs {program} (package util-linux)")
-    if subordinate and shutil.which("newuidmap") is None:
-        pytest.skip("needs newuidmap (package uidmap)")
-    script = []
-    granted = "tester:200000:65536" if subordinate else ""
-    lines = {"passwd": f"tester:x:{UID}:{UID}::/:/bin/sh", "group": f"tester:x:{UID}:", "subuid": granted, "subgid": granted}
-    for name, line in lines.items():
-        path, copy = Path("/etc", name), base / f"etc-{name}"
-        if path.exists():
-            copy.write_text(path.read_text() + line + "\n")
-            copy.chmod(0o644)
-            script.append(f"mount --bind {copy} {path}")
-        elif subordinate:
-            pytest.skip(f"needs {path} (package uidmap)")
-    script.append(f'exec setpriv --reuid={UID} --regid={UID} --clear-groups -- "$@"')
-    return ["unshare", "--mount", "sh", "-ec", "; ".join(script), "sh"]
-
-
 def make_driver(kind, rootfs):
     base = private_folder()
     try:
@@ -112,7 +42,7 @@ def make_driver(kind, rootfs):
         prefix = []
         if os.geteuid() == 0 and kind != "root":
             (base / "home").mkdir()
-            prefix = user_prefix(base, kind == "full")
+            prefix = user_prefix(base, kind)
             os.chown(base / "home", UID, UID)
         driver = Driver(prefix, base / "home" if prefix else base, rootfs)
         if driver.hello.get("error"):

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from conftest import Driver, private_folder
+from driver_process import Driver, private_folder
 
 
 @pytest.fixture

@@ -32,10 +32,21 @@ class Done:
 
 
 class Workspace:
-    """`files` are written by `write`; `run` is `graphbuild run`, `build` one whose events are kept."""
+    """`files` are written by `write`; `run` is `graphbuild run`, `build` one whose events are kept.
 
-    def __init__(self, folder: Path, store: Path, *, prefix: tuple[str, ...] = (), environment: Mapping[str, str] = {}) -> None:
-        self.root, self.store, self.prefix = folder, store, prefix
+    `prefix`: words that start every command, e.g. as an ordinary user. `owner`: whose the workspace's files are.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Path,
+        *,
+        prefix: tuple[str, ...] = (),
+        environment: Mapping[str, str] = {},
+        owner: int | None = None,
+    ) -> None:
+        self.root, self.store, self.prefix, self.owner = folder, store, prefix, owner
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **environment}
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "graphbuild.yaml").touch()
@@ -45,11 +56,13 @@ class Workspace:
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        for path in (self.root, *self.root.rglob("*")) if self.owner is not None else ():
+            os.chown(path, self.owner, self.owner, follow_symlinks=False)
 
     def __call__(self, *words: str, cwd: str = "", input: str | None = None, **environment: str) -> Done:  # noqa: A002
         """Run a command line; whatever happens is in what comes back."""
         command = [*self.prefix, sys.executable, "-m", "graphbuild", *words]
-        places = {"GRAPHBUILD_STORE": str(self.store), "PYTHONPATH": str(Path(__file__).parents[2])}
+        places = {"GRAPHBUILD_STORE": str(self.store), "PYTHONPATH": str(Path(__file__).parents[1])}
         variables = {**self.environment, **places, **environment}
         if input is None:
             done = subprocess.run(

@@ -55,7 +55,7 @@ APPLETS = [
     "printf",
     "usleep",
 ]
-PROJECT = Path(__file__).parent.parent.parent
+PROJECT = Path(__file__).parent.parent
 
 
 class Ended:
