@@ -17,6 +17,9 @@ from graphbuild.sandbox import kernel
 from graphbuild.values.errors import GraphbuildError, lacking
 
 _FULL = 65536  # ids that make a mapping "full": what images use
+_GRANT = (
+    "install newuidmap (package uidmap) and grant this user 65536 ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
+)
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -41,6 +44,11 @@ def enter() -> Identity:
         _enter_user_namespace()
     kernel.mount(b"none", b"/", b"", kernel.MS_REC | kernel.MS_SLAVE)
     return identity()
+
+
+def not_mapped(what: str) -> GraphbuildError:
+    """The error for an owner or a user that this process' id map does not have; `what` is a sentence's beginning."""
+    return lacking(f"{what}, which is not mapped here", _GRANT)
 
 
 def identity() -> Identity:

@@ -16,7 +16,7 @@ import msgspec
 from graphbuild.sandbox import bwrap, limits, process, program, seccomp, trampoline, tree, users
 from graphbuild.sandbox.job import DEFAULT_PATH, HOSTNAME, BindMount, Job, Limits, Outcome, Sandbox, SecretFile, Tmpfs
 from graphbuild.sandbox.lifeline import Lifelines
-from graphbuild.sandbox.namespace import Identity
+from graphbuild.sandbox.namespace import Identity, not_mapped
 from graphbuild.sandbox.scaffold import Scaffold
 from graphbuild.values.errors import GraphbuildError, Problem, lacking, mistake
 
@@ -89,10 +89,7 @@ class _Launch(msgspec.Struct, frozen=True):
 def _credentials(job: Job, identity: Identity) -> users.Credentials:
     who = users.resolve_user(job.user, job.stack.read(b"etc/passwd") or b"", job.stack.read(b"etc/group") or b"")
     if identity.ids == "single" and (who.uid or who.gid):
-        raise lacking(
-            f"user {job.user!r} is {who.uid}:{who.gid}, but only one id is mapped here",
-            "install newuidmap (package uidmap) and grant this user 65536 ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
-        )
+        raise not_mapped(f"user {job.user!r} is {who.uid}:{who.gid}")
     return who
 
 

@@ -15,6 +15,7 @@ import msgspec
 from graphbuild.sandbox import overlay, stub
 from graphbuild.sandbox.bwrap import START, Bind, Memory
 from graphbuild.sandbox.job import HOSTNAME, BindMount, Job, SecretFile, Tmpfs
+from graphbuild.sandbox.namespace import not_mapped
 from graphbuild.sandbox.program import Placed
 from graphbuild.sandbox.scaffold import Scaffold
 from graphbuild.values.entry import Kind
@@ -155,10 +156,7 @@ def _give(path: str, secret: SecretFile) -> None:
     try:
         os.chown(path, secret.uid, secret.gid)
     except OSError as error:
-        raise mistake(
-            f"secret {secret.to}: owner {secret.uid}:{secret.gid} is not mapped here",
-            hint="grant this user a range in /etc/subuid and /etc/subgid",
-        ) from error
+        raise not_mapped(f"secret {secret.to} belongs to {secret.uid}:{secret.gid}") from error
 
 
 def _discarding(source: str, folder: Path, copy: Path, cleanup: contextlib.ExitStack) -> str:

@@ -15,6 +15,7 @@ from graphbuild.layers.capture import capture
 from graphbuild.layers.stack import Stack
 from graphbuild.rules.actions import BlobMount, CacheMount, Mount, Ref, Run, SecretMount, SourceMount, StackMount, TmpfsMount
 from graphbuild.sandbox.job import BindMount, Job, SecretFile, Tmpfs
+from graphbuild.sandbox.namespace import not_mapped
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.config import Config
 from graphbuild.values.entry import Entry, encode_index
@@ -168,7 +169,10 @@ def _own(folder: Path, mount: CacheMount) -> None:
     if not os.listdir(folder):
         os.chmod(folder, mount.mode)
         if mount.uid or mount.gid:
-            os.chown(folder, mount.uid, mount.gid)
+            try:
+                os.chown(folder, mount.uid, mount.gid)
+            except OSError as error:
+                raise not_mapped(f"cache {mount.id!r} belongs to {mount.uid}:{mount.gid}") from error
 
 
 def _secret(mount: SecretMount, world: World) -> bytes | None:
