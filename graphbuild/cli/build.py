@@ -35,6 +35,7 @@ LOG_KEPT = 16 << 20  # bytes of a step's log that are kept where the workspace s
 def run(options: Any) -> int:
     """Build what the options name, or say what would be built. Returns the exit code."""
     started = time.monotonic()
+    certificate = certificate_path(sys.argv[1:])  # as `start` looks for it: outside of the namespaces, where the user has another id
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
     with interruptible() as stop, session(options, report, stop.asked) as opened:
         labels = opened.selected(options.labels)
@@ -47,7 +48,6 @@ def run(options: Any) -> int:
 
                 return show_plan(opened, graph, world, again)
             stop.gently = True
-            certificate = certificate_path(sys.argv[1:])
             remove_certificate(certificate)
             results = Results()
             with _listener(options, opened, results, given, started) as listener:
