@@ -49,3 +49,9 @@ def ordinary_user(folder: Path, kind: str) -> tuple[tuple[str, ...], int]:
         last = asked.stderr.strip().rpartition("\n")[2]
         pytest.skip(f"an ordinary user gets {asked.stdout.strip() or 'no'} ids here: {last}")
     return prefix, uid
+
+
+def give(folder: Path, uid: int) -> None:
+    """Let a user own a folder and all that is in it."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, uid, uid, follow_symlinks=False)

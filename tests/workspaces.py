@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from accounts import give
+
 BASE = """\
 bases:
   base: {tar: base.tar}
@@ -56,8 +58,8 @@ class Workspace:
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        for path in (self.root, *self.root.rglob("*")) if self.owner is not None else ():
-            os.chown(path, self.owner, self.owner, follow_symlinks=False)
+        if self.owner is not None:
+            give(self.root, self.owner)
 
     def __call__(self, *words: str, cwd: str = "", input: str | None = None, **environment: str) -> Done:  # noqa: A002
         """Run a command line; whatever happens is in what comes back."""
