@@ -1,4 +1,4 @@
-"""Workspaces on disk with a base of busybox."""
+"""What tests of several folders share: workspaces on disk with a base of busybox, a server."""
 
 import shutil
 import tempfile
@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from workspaces import Workspace, tar_of
+
+pytest.register_assert_rewrite("crash_workspace", "workspaces")
+from workspaces import Workspace, tar_of  # noqa: E402 - after its asserts are to be rewritten
 
 APPLETS = (
     "sh ash cat ls id stat sleep date env echo printf mkdir rm ln chmod chown touch wc cp mv test true false find grep "

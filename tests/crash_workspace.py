@@ -56,6 +56,19 @@ APPLETS = [
     "usleep",
 ]
 PROJECT = Path(__file__).parent.parent
+# A step that heeds no signal and leaves processes: `@MARK@` is a site's mark.
+STUBBORN = """
+bases:
+  base: {tar: base.tar}
+steps:
+  first: {from: base, run: "echo done > /first"}
+  deaf:
+    from: first
+    env: {MARK: "@MARK@"}
+    run: "trap '' INT TERM HUP QUIT; setsid sh -c 'trap \\"\\" TERM; sleep 1000' & while true; do sleep 1; done"
+outputs:
+  image: {from: deaf, image: {to: {oci: dist/image}}}
+"""
 
 
 class Ended:

@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-pytest.register_assert_rewrite("crash_workspace")
-from crash_workspace import Site, busybox, end_all  # noqa: E402 - after its asserts are to be rewritten
+from crash_workspace import Site, busybox, end_all
 
 
 @pytest.fixture(scope="session")

@@ -11,20 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from crash_workspace import Site, ended, image_digest, processes, wait_until
-
-STUBBORN = """
-bases:
-  base: {tar: base.tar}
-steps:
-  first: {from: base, run: "echo done > /first"}
-  deaf:
-    from: first
-    env: {MARK: "@MARK@"}
-    run: "trap '' INT TERM HUP QUIT; setsid sh -c 'trap \\"\\" TERM; sleep 1000' & while true; do sleep 1; done"
-outputs:
-  image: {from: deaf, image: {to: {oci: dist/image}}}
-"""
+from crash_workspace import STUBBORN, Site, ended, image_digest, processes, wait_until
 
 
 def twice(process: subprocess.Popen[bytes]) -> None:

@@ -3,11 +3,12 @@
 import io
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from accounts import ordinary_user
+from accounts import give, ordinary_user
+from crash_workspace import STUBBORN, Site, end_all
 from workspaces import Workspace
 
 OWNED = {"srv/key": (33, 33, 0o600), "srv/tool": (1000, 1001, 0o4755)}  # what the base has of other owners
@@ -64,3 +65,14 @@ def root(workspaces: Callable[..., Workspace], owned_tar: bytes) -> Workspace:
     made = workspaces("of-root", store="store-of-root")
     made.write({"base.tar": owned_tar})
     return made
+
+
+@pytest.fixture(params=["full", "single"])
+def site(request: pytest.FixtureRequest, folder: Path, owned_tar: bytes) -> Iterator[Site]:
+    """A place of an ordinary user where builds are interrupted."""
+    prefix, uid = ordinary_user(folder, request.param)
+    made = Site(folder / "home", prefix)
+    made.write({"base.tar": owned_tar, "build.yaml": STUBBORN.replace("@MARK@", made.mark)})
+    give(made.folder, uid)
+    yield made
+    end_all(made.mark)
