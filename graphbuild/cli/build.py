@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -28,6 +28,7 @@ from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
 from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
+from graphbuild.values.label import Label
 
 LOG_KEPT = 16 << 20  # bytes of a step's log that are kept where the workspace says nothing
 
@@ -41,26 +42,33 @@ def run(options: Any) -> int:
         labels = opened.selected(options.labels)
         graph = opened.graph(labels, locked=options.locked)
         given = secrets(options.secret)
-        with new_world(opened, graph, identity, given, options, stop.asked) as world:
-            again = fresh(options.no_cache, opened)
-            if options.command == "plan" or options.dry_run:
-                from graphbuild.cli.plan import show_plan
+        try:
+            with new_world(opened, graph, identity, given, options, stop.asked) as world:
+                if options.command == "plan" or options.dry_run:
+                    from graphbuild.cli.plan import show_plan
 
-                return show_plan(opened, graph, world, again)
-            stop.gently = True
-            remove_certificate(certificate)
-            results = Results()
-            with _listener(options, opened, results, given, started) as listener:
-                workspace, jobs = str(opened.project.root), world.settings.jobs
-                listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes)), 0.0)
-                keep_going = options.keep_going
-                result = Loop(graph, world, listener, workspace=workspace, keep_going=keep_going, fresh=again, started=started).run()
-        opened.store.sync()
-        _say(results, options.progress)
-        if result.finished.status == "ok" and _repeatable(options):
-            _certify(certificate, opened, graph, result)
-        opened.store.sweep()
-        return _exit_code(result)
+                    return show_plan(opened, graph, world, fresh(options.no_cache, opened))
+                stop.gently = True
+                remove_certificate(certificate)
+                results = Results()
+                with _listener(options, opened, results, given, started) as listener:
+                    result = _build(opened, graph, world, labels, listener, options, started)
+            opened.store.sync()
+            _say(results, options.progress)
+            if result.finished.status == "ok" and _repeatable(options):
+                _certify(certificate, opened, graph, result)
+            return _exit_code(result)
+        finally:
+            opened.store.sweep()  # also when it failed: what fills the disk may be what it threw away
+
+
+def _build(
+    opened: Session, graph: Graph, world: World, labels: Sequence[Label], listener: Listener, options: Any, started: float
+) -> Result:
+    workspace, jobs = str(opened.project.root), world.settings.jobs
+    listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes)), 0.0)
+    again = fresh(options.no_cache, opened)
+    return Loop(graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started).run()
 
 
 def fresh(named: list[str] | None, opened: Session) -> Callable[[Ref], bool]:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from graphbuild.values.errors import GraphbuildError, lacking
+from graphbuild.values.errors import GraphbuildError, is_full, lacking
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _ROOM = 4 << 20  # bytes: a writer asks for 1 MiB at once
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -33,7 +32,7 @@ def reported(root: Path) -> Iterator[None]:
 
 def _told(error: OSError, root: Path) -> GraphbuildError | None:
     ours = error.filename is not None and _is_below(error.filename, root)
-    if error.errno in _FULL and (ours or (error.filename is None and _has_no_room(root))):
+    if is_full(error) and (ours or (error.filename is None and _has_no_room(root))):
         return _full(root)
     if error.errno in _REFUSED and ours:
         return lacking(f"cannot write the store {root}: {error.strerror}", "use a store of your own: --store or GRAPHBUILD_STORE")
@@ -52,6 +51,12 @@ def _is_below(name: object, root: Path) -> bool:
     return path.is_relative_to(root) or root.is_relative_to(path)
 
 
+def need_room(root: Path) -> None:
+    """GraphbuildError where the disk of the store is as good as full."""
+    if _has_no_room(root):
+        raise _full(root)
+
+
 def _has_no_room(root: Path) -> bool:
     """Whether a write that failed without a name may have been one to the store."""
     free = os.statvfs(root)
@@ -64,7 +69,7 @@ def _full(root: Path) -> GraphbuildError:
 
 def _database(error: sqlite3.Error, root: Path) -> GraphbuildError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _has_no_room(root)):
         return _full(root)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return lacking(f"the database of the store {root} is damaged: {error}", f"remove {root}/db.sqlite*; what it knew is built again")
