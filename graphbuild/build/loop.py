@@ -23,7 +23,7 @@ from graphbuild.rules.actions import Ref, exported
 from graphbuild.schedule import Schedule
 from graphbuild.store.actions import LastRun, Outputs, Record
 from graphbuild.values.digest import Digest
-from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem
+from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem, is_full, lacking
 from graphbuild.values.events import (
     ActionFinished,
     ActionOutput,
@@ -245,7 +245,10 @@ class Performance:
         except MemoryError:
             return self._failed(GraphbuildError(Problem("graphbuild ran out of memory"), exit_code=EXIT_FAILED))
         except OSError as error:
-            return self._failed(GraphbuildError(Problem(f"{error.strerror}: {error.filename or ''}".rstrip(": ")), exit_code=EXIT_FAILED))
+            said = f"{error.strerror}: {error.filename or ''}".rstrip(": ")
+            if is_full(error):
+                return self._failed(lacking(said, f"free space for the store {self._world.store.root} and where outputs go"))
+            return self._failed(GraphbuildError(Problem(said), exit_code=EXIT_FAILED))
 
     def output(self, data: bytes) -> None:
         self._tail = (self._tail + data)[-_TAIL_BYTES:]

@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 import msgspec
 
 from graphbuild.image.tar_index import Member, index_tar, is_tar
-from graphbuild.values.errors import mistake
+from graphbuild.values.errors import is_full, mistake
 
 _LINKS = 40  # as many symlinks in a row as Linux follows
 _CHUNK = 1 << 20
@@ -144,6 +144,8 @@ def open_files(path: Path, source: str, scratch: Path | None = None) -> Files:
         return _archive(fd, path, source, scratch)
     except (ValueError, OSError) as error:  # OSError: damaged compression, a full disk
         os.close(fd)
+        if isinstance(error, OSError) and is_full(error):
+            raise
         raise mistake(f"{source}: {error}") from None
     except BaseException:
         os.close(fd)

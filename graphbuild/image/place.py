@@ -15,9 +15,23 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem, is_full, lacking
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _MARK = ".graphbuild-"
+
+
+@contextlib.contextmanager
+def writing(destination: Path) -> Iterator[None]:
+    """Say whose OSError or EOFError it is: a GraphbuildError with exit code 36 where the disk is full, else 1."""
+    try:
+        yield
+    except (OSError, EOFError) as error:
+        if isinstance(error, OSError) and is_full(error):
+            raise lacking(f"no space left to write {destination}", "free space there, or write to another disk: -o DIR") from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise GraphbuildError(Problem(f"cannot write {destination}: {reason}"), exit_code=EXIT_FAILED) from error
 
 
 @contextlib.contextmanager

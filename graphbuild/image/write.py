@@ -8,7 +8,6 @@ with it. Knows neither store nor codecs: blobs are given.
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -29,12 +28,12 @@ from graphbuild.image.model import (
     encode,
     to_oci,
 )
-from graphbuild.image.place import copy_range, place_file, place_folder
+from graphbuild.image.place import copy_range, place_file, place_folder, writing
 from graphbuild.image.reference import Reference, parse_reference
 from graphbuild.image.source import blob_name
 from graphbuild.values.config import Config
 from graphbuild.values.digest import Digest, sha256
-from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem, mistake
+from graphbuild.values.errors import mistake
 
 _BLOCK = 512
 _LAYOUT_NAMES = frozenset({"blobs", "index.json", "oci-layout"})
@@ -114,7 +113,8 @@ def write_layout(content: ImageContent, codec: str, destination: Path) -> Digest
     """Write an OCI layout folder, in the place of one that is there, and return the manifest's digest."""
     members, digest = _layout(content, codec)
     _check_replaceable(destination)
-    _guarded(destination, lambda: _write_folder(members, content.created, destination))
+    with writing(destination):
+        _write_folder(members, content.created, destination)
     return digest
 
 
@@ -196,14 +196,6 @@ def _check_replaceable(destination: Path) -> None:
         )
 
 
-def _guarded(destination: Path, write: Callable[[], None]) -> None:
-    try:
-        write()
-    except (OSError, EOFError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise GraphbuildError(Problem(f"cannot write {destination}: {reason}"), exit_code=EXIT_FAILED) from error
-
-
 def _write_folder(members: list[_Member], created: int, destination: Path) -> None:
     with place_folder(destination) as folder:
         for member in members:
@@ -221,7 +213,8 @@ def _write_folder(members: list[_Member], created: int, destination: Path) -> No
 def _write_archive(members: list[_Member], created: int, destination: Path) -> None:
     if destination.is_dir():
         raise mistake(f"cannot write an archive to {destination}: a folder is there", hint="remove it, or choose another path")
-    _guarded(destination, lambda: _write_tar(members, created, destination))
+    with writing(destination):
+        _write_tar(members, created, destination)
 
 
 def _write_tar(members: list[_Member], created: int, destination: Path) -> None:

@@ -18,7 +18,7 @@ from graphbuild.layers.stack import Stack
 from graphbuild.layers.tar_tree import Ids, link_entry
 from graphbuild.layers.xattrs import IMPLICIT, MARK, OPAQUE, drop_private, set_private
 from graphbuild.values.entry import Entry, Kind
-from graphbuild.values.errors import mistake
+from graphbuild.values.errors import is_full, mistake
 
 
 def capture(
@@ -37,6 +37,8 @@ def capture(
         entries = capturing.finish()
         capturing.settle(root, epoch)
     except OSError as error:
+        if is_full(error):
+            raise
         raise mistake(f"cannot capture what the step wrote: {error.strerror}: {os.fsdecode(error.filename or b'')}") from None
     return entries
 

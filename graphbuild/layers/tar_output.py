@@ -10,7 +10,7 @@ from graphbuild.layers.side_hash import SideHash
 from graphbuild.layers.writeback import start_writing_out
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.entry import Entry
-from graphbuild.values.errors import GraphbuildError, mistake
+from graphbuild.values.errors import GraphbuildError, is_full, mistake
 
 _BUFFER = 1 << 20
 _BLOCK = 512
@@ -54,6 +54,8 @@ class Output:
             else:
                 self._large(entry, fd)
         except OSError as error:
+            if is_full(error):  # the buffer was written out meanwhile
+                raise
             raise mistake(f"cannot read {os.fsdecode(entry.path)}: {error.strerror}") from None
         finally:
             os.close(fd)
@@ -110,11 +112,8 @@ class Output:
         check(self._cancelled)
         self._hasher.update(data)
         before, self._size = self._size, self._size + len(data)
-        try:
-            while data:
-                data = data[os.write(self._fd, data) :]
-        except OSError as error:
-            raise mistake(f"cannot write a layer: {error.strerror}") from None
+        while data:
+            data = data[os.write(self._fd, data) :]
         if before // _WRITTEN_OUT != self._size // _WRITTEN_OUT:
             start_writing_out(self._fd)
 

@@ -16,7 +16,7 @@ from graphbuild.layers.tar_headers import Member, Members, Readable, TarError
 from graphbuild.layers.tar_tree import Chunk, Ids, Nowhere, Sink, Tree
 from graphbuild.layers.xattrs import Xattrs, belongs
 from graphbuild.values.entry import Entry, Kind
-from graphbuild.values.errors import GraphbuildError, mistake
+from graphbuild.values.errors import GraphbuildError, is_full, mistake
 
 _OPAQUE = b".wh..wh..opq"
 _WHITEOUT = b".wh."
@@ -59,7 +59,7 @@ def unpack(
 
     `whiteouts`: `.wh.` names mean removals (an OCI layer); else they are ordinary files. `redirects` maps paths to the paths that
     stand for them, e.g. {b"bin": b"usr/bin"}. `ids="single"`: owners are in the index only. GraphbuildError, which
-    names `source` and the member, for whatever is wrong with the archive; `folder` then holds a part of it.
+    names `source` and the member, for whatever is wrong with the archive; OSError for a full disk. `folder` then holds a part of it.
     """
     from graphbuild.layers.tar_disk import Folder
 
@@ -124,6 +124,8 @@ class Archives:
         except DamagedStream as error:
             raise _blame(source, b"", str(error)) from None
         except OSError as error:
+            if is_full(error):
+                raise
             raise _blame(source, name, error.strerror or str(error)) from None
 
     def finish(self, source: str) -> list[Entry]:
@@ -131,6 +133,8 @@ class Archives:
         try:
             return self._tree.finish()
         except OSError as error:
+            if is_full(error):
+                raise
             raise _blame(source, os.fsencode(error.filename or b""), error.strerror or str(error)) from None
 
     def _budget(self, member: Member) -> None:

@@ -62,7 +62,8 @@ def write_layer_tar(
     """Write the entries of a layer (a sorted index) to `out_fd`. Returns the sha256 of what was written, its diff_id, and its size.
 
     `open_file` gives a descriptor at the start of a FILE's content, which is closed here. GraphbuildError for a content that is not
-    as long as its entry says, for a name that a layer cannot hold, for an OSError of `open_file`. Cancelled when `cancelled()` says so.
+    as long as its entry says, for a name that a layer cannot hold, for an OSError of `open_file`; OSError where `out_fd` takes
+    no more. Cancelled when `cancelled()` says so.
     """
     if not 0 <= epoch <= _OCTAL_11:
         raise ValueError(f"epoch {epoch} does not fit a tar header")

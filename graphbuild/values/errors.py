@@ -3,6 +3,8 @@
 Whoever notices says *what* (message), *where* (place) and *what to do* (hint). Only the CLI catches it and renders it.
 """
 
+import errno
+
 import msgspec
 
 EXIT_OK = 0
@@ -55,6 +57,11 @@ class GraphbuildError(Exception):
 def mistake(message: str, place: Place | SpecPath | None = None, hint: str = "") -> GraphbuildError:
     """A mistake in the user's input: exit code 2."""
     return GraphbuildError(Problem(message, place, hint))
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a disk or a quota has no room left: nobody's mistake, and told by whoever knows which disk it was."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def lacking(message: str, fix: str) -> GraphbuildError:

@@ -2,15 +2,13 @@
 
 import os
 import random
-import shutil
 import signal
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mounts import mounted, small_disk
 from store_parts import child, damage, key, never, nothing, put_folder_layer, record_of, write_blob
 
 from graphbuild.store.store import Store
@@ -146,21 +144,13 @@ def test_processes_that_come_first_together_make_one_store(tmp_path: Path) -> No
 
 
 @pytest.fixture
-def small_disk() -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
-    folder = tempfile.mkdtemp()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], check=False, capture_output=True)
-    if made.returncode != 0:
-        shutil.rmtree(folder)
-        pytest.skip("a tmpfs cannot be mounted here")
-    yield Path(folder)
-    subprocess.run(["umount", "-l", folder], check=True)
-    os.rmdir(folder)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "2m") as place:
+        yield place
 
 
-def test_a_full_disk_is_told_and_loses_nothing(small_disk: Path) -> None:
-    store = Store(small_disk / "s")
+def test_a_full_disk_is_told_and_loses_nothing(disk: Path) -> None:
+    store = Store(disk / "s")
     kept = []
     with pytest.raises(GraphbuildError, match="no space left") as caught:  # noqa: PT012 - until it is full
         for number in range(1000):
@@ -218,19 +208,13 @@ def test_the_trash_is_deleted_whatever_is_in_it(tmp_path: Path) -> None:
 
 
 def test_deleting_stays_on_its_mount(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("mounting needs root")
     store, outside = Store(tmp_path / "s"), tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").touch()
     stuck = tmp_path / "s/trash/stuck"
-    (stuck / "mounted").mkdir(parents=True)
-    if subprocess.run(["mount", "--bind", outside, stuck / "mounted"], check=False, capture_output=True).returncode != 0:
-        pytest.skip("a bind mount cannot be made here")
-    try:
+    stuck.mkdir()
+    with mounted(stuck / "mounted", "--bind", str(outside)):
         assert store.sweep() == 1
         assert (outside / "precious").exists()
-    finally:
-        subprocess.run(["umount", stuck / "mounted"], check=True)
     assert store.sweep() == 0
     assert (outside / "precious").exists()

@@ -11,7 +11,7 @@ from graphbuild.build.keys import Field
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.perform.select import Selected, select
 from graphbuild.build.world import World
-from graphbuild.image.place import place_file, place_folder
+from graphbuild.image.place import place_file, place_folder, writing
 from graphbuild.layers.tar_read import unpack
 from graphbuild.layers.tar_write import write_layer_tar
 from graphbuild.rules.actions import ExportFiles
@@ -37,10 +37,9 @@ def prepare_files(action: ExportFiles, world: World) -> Prepared:
         if not current(_outputs):
             return
         destination = world.destination(action.to)
-        if action.format == "tar":
-            _write_tar(entries, openers, destination, world)
-        else:
-            _write_folder(entries, openers, destination, world)
+        write = _write_tar if action.format == "tar" else _write_folder
+        with writing(destination):
+            write(entries, openers, destination, world)
         world.exports.written(destination, stamp)
         task.exported(action.to, action.format, size, "")
 
