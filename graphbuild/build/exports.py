@@ -4,11 +4,14 @@ A note a destination, kept in the store under the hash of its path: a *stamp* of
 how it looked on disk then. A note that is missing or does not fit means: write again.
 """
 
+import contextlib
 import os
 import stat
 from pathlib import Path
 
 from blake3 import blake3
+
+_MARK = b"user.graphbuild"  # on an output, for stores that do not know it
 
 
 class Exports:
@@ -31,11 +34,18 @@ class Exports:
         return "" if note[32:] == looks else f"{destination.name} was changed by someone else"
 
     def known(self, destination: Path) -> bool:
-        """Whether a build of this store has written there before."""
-        return self._note(destination).exists()
+        """Whether a build has written there before: of this store, or of one that is gone."""
+        if self._note(destination).exists():
+            return True
+        try:
+            return os.getxattr(destination, _MARK) == b"output"
+        except OSError:
+            return False
 
     def written(self, destination: Path, stamp: bytes) -> None:
         """Note what was just written. A note that is lost costs a write, so it is not synced."""
+        with contextlib.suppress(OSError):  # not every file system has such attributes
+            os.setxattr(destination, _MARK, b"output")
         note = self._note(destination)
         note.parent.mkdir(exist_ok=True)
         temporary = note.with_suffix(f".{os.getpid()}")

@@ -13,6 +13,7 @@ import msgspec
 
 from graphbuild.build.exports import Exports
 from graphbuild.build.inputs import Inputs
+from graphbuild.image.place import writing
 from graphbuild.layers.cancel import Cancellable
 from graphbuild.layers.folder import materialize
 from graphbuild.layers.stack import Layer, Stack
@@ -131,10 +132,8 @@ class World:
     def destination(self, path: str) -> Path:
         """`place`, its folder made. GraphbuildError when a symlink on the way leads out of where outputs go."""
         destination = self.place(path)
-        try:
+        with writing(destination):
             destination.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise mistake(f"cannot write {path}: {error.strerror}") from None
         if not destination.parent.resolve().is_relative_to(self.place("").resolve()):
             raise mistake(f"{path} leads out of the workspace through a symlink")
         return destination

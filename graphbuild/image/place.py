@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem, is_full, lacking
+from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem, is_full, lacking, mistake
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -24,13 +24,20 @@ _MARK = ".graphbuild-"
 
 @contextlib.contextmanager
 def writing(destination: Path) -> Iterator[None]:
-    """Say whose OSError or EOFError it is: a GraphbuildError with exit code 36 where the disk is full, else 1."""
+    """Say what an OSError or EOFError means: a GraphbuildError that names the destination.
+
+    Its exit code is 36 where the disk is full or may not be written to, 2 where something else is in the way, and 1 otherwise.
+    """
     try:
         yield
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise mistake(f"cannot write {destination}: {error.strerror}", hint="remove what is there, or choose another path") from error
     except (OSError, EOFError) as error:
         if isinstance(error, OSError) and is_full(error):
             raise lacking(f"no space left to write {destination}", "free space there, or write to another disk: -o DIR") from error
         reason = error.strerror if isinstance(error, OSError) else str(error)
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise lacking(f"cannot write {destination}: {reason}", "write somewhere else: -o DIR") from error
         raise GraphbuildError(Problem(f"cannot write {destination}: {reason}"), exit_code=EXIT_FAILED) from error
 
 
