@@ -7,6 +7,7 @@ safe beside rotating processes, since one O_APPEND write is never torn: at worst
 Steps' output is not here but in files of its own; a failed step's last lines are. A log that cannot be written is silent.
 """
 
+import contextlib
 import os
 import queue
 import threading
@@ -133,4 +134,5 @@ def _drain(file: Path, records: queue.SimpleQueue[str | None], limit: int) -> No
         pass
     for record in iter(records.get, None):
         handler.handle(logging.LogRecord("graphbuild", logging.INFO, "", 0, record, None, None))
-    handler.close()
+    with contextlib.suppress(OSError):  # what it could not write before, it writes now
+        handler.close()

@@ -1,5 +1,6 @@
 """The log of all builds on a store: complete, rotated, shared by processes, without secrets."""
 
+import os
 import subprocess
 import sys
 
@@ -126,3 +127,14 @@ def test_processes_share_a_log_and_no_line_is_lost_or_torn(tmp_path):
     messages = sorted(line.split()[3] for line in lines if "info:" in line)
     assert messages == sorted(f"w{n}-{number}" for n in range(6) for number in range(200))
     assert all(line.endswith("x" * 100) for line in lines if "info:" in line)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_log_on_a_full_disk_is_silent(tmp_path):
+    (tmp_path / "log").symlink_to("/dev/full")
+    program = (
+        "import sys, pathlib\nfrom graphbuild.ui.log import LogSink\nfrom graphbuild.values.events import Message\n"
+        "sink = LogSink(pathlib.Path(sys.argv[1]))\nsink.handle(Message('info', 'x'), 3)\nsink.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "log")], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
