@@ -39,13 +39,14 @@ def open_root(root: Path) -> Path:
         version = VERSION
     except NotADirectoryError:
         raise mistake(f"{root} is not a folder", hint="name another folder with --store or GRAPHBUILD_STORE") from None
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, IsADirectoryError):
         version = "of unknown kind"
     if os.stat(root).st_uid != os.geteuid():  # as the namespaces number them: nothing to show to people
         raise mistake(f"the store {root} belongs to another user", hint="use a store of your own: --store or GRAPHBUILD_STORE")
     if version != VERSION:
         hint = "remove it, or name another folder with --store or GRAPHBUILD_STORE"
         raise mistake(f"the store {root} is of version {version[:20]}, this graphbuild reads {VERSION}", hint=hint)
+    _make_folders(root)  # somebody may have deleted one
     return root
 
 
@@ -62,11 +63,19 @@ def _create(root: Path) -> None:
         raise mistake(f"{root} is no store: it holds {strange[0]!r}", hint=hint)
     if os.stat(root).st_uid == os.geteuid():
         os.chmod(root, 0o700)
-    for name in FOLDERS:
-        (root / name).mkdir(mode=0o700, exist_ok=True)
+    _make_folders(root)
     temporary = root / f"VERSION.{unique_name()}"
     temporary.write_text(VERSION + "\n")
     temporary.rename(root / "VERSION")
+
+
+def _make_folders(root: Path) -> None:
+    for name in FOLDERS:
+        try:
+            os.mkdir(root / name, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(root / name):
+                raise mistake(f"the store {root} is damaged: {name} is not a folder", hint="remove it: it is made again") from None
 
 
 def unique_name() -> str:
