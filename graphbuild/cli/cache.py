@@ -1,5 +1,6 @@
 """`graphbuild cache`: stats, verify, gc, dir."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from graphbuild.build.project import find_site
 from graphbuild.spec.duration import parse_duration, parse_size
 from graphbuild.store.store import Store
+from graphbuild.store.trouble import DamagedDatabase
+from graphbuild.store.verify import drop_database
 from graphbuild.ui.text import size
 from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, mistake
 
@@ -20,11 +23,16 @@ def cache(options: Any) -> int:
     from graphbuild.sandbox.namespace import enter
 
     enter()  # layers belong to ids that only the mapping may read and remove
-    store = Store(folder)
     try:
-        return {"stats": _stats, "verify": _verify, "gc": _gc}[options.action](store, options)
-    finally:
-        store.close()
+        with contextlib.closing(Store(folder)) as store:
+            return {"stats": _stats, "verify": _verify, "gc": _gc}[options.action](store, options)
+    except DamagedDatabase as error:
+        if options.action != "verify":
+            raise
+        sys.stdout.write(f"database db.sqlite: {error.what}\n")
+        if options.repair:
+            drop_database(folder)
+        return _verified(1, options.repair)
 
 
 def _stats(store: Store, _options: Any) -> int:
@@ -44,12 +52,17 @@ def _verify(store: Store, options: Any) -> int:
     for damage in store.verify(_progress, repair=options.repair):
         count += 1
         sys.stdout.write(f"{damage.kind} {damage.name}: {damage.message}\n")
+    return _verified(count, options.repair)
+
+
+def _verified(count: int, repaired: bool) -> int:
+    """Say how many things were damaged; the exit code."""
     if not count:
         sys.stdout.write("the store is intact\n")
         return EXIT_OK
-    done = "dropped; the next build makes them again" if options.repair else "run `graphbuild cache verify --repair` to drop them"
+    done = "dropped; the next build makes them again" if repaired else "run `graphbuild cache verify --repair` to drop them"
     sys.stdout.write(f"{count} damaged: {done}\n")
-    return EXIT_OK if options.repair else EXIT_FAILED
+    return EXIT_OK if repaired else EXIT_FAILED
 
 
 def _progress(done: int, total: int) -> None:

@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from graphbuild.values.errors import GraphbuildError, is_full, lacking
+from graphbuild.values.errors import EXIT_MACHINE, GraphbuildError, Problem, is_full, lacking
 
 _ROOM = 4 << 20  # bytes: a writer asks for 1 MiB at once
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class DamagedDatabase(GraphbuildError):  # noqa: N818 - said of the database
+    """The database cannot be believed. `what` is wrong with it; `verify.drop_database` heals it."""
+
+    def __init__(self, root: Path, what: str) -> None:
+        hint = "run `graphbuild cache verify --repair`; what it knew is built again"
+        super().__init__(Problem(f"the database of the store {root} is damaged: {what}", None, hint), exit_code=EXIT_MACHINE)
+        self.what = what
 
 
 @contextmanager
@@ -36,6 +45,9 @@ def _told(error: OSError, root: Path) -> GraphbuildError | None:
         return _full(root)
     if error.errno in _REFUSED and ours:
         return lacking(f"cannot write the store {root}: {error.strerror}", "use a store of your own: --store or GRAPHBUILD_STORE")
+    if error.errno in (errno.ENOTDIR, errno.EISDIR) and ours:
+        name = os.fsdecode(error.filename)
+        return lacking(f"the store {root} is damaged: {name}: {error.strerror}", "remove that, or all of the store: it is built again")
     if error.errno == errno.EIO and ours:
         return lacking(
             f"the disk of the store {root} fails: {error.strerror}", "look at `dmesg`; then run `graphbuild cache verify --repair`"
@@ -72,7 +84,9 @@ def _database(error: sqlite3.Error, root: Path) -> GraphbuildError:
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _has_no_room(root)):
         return _full(root)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return lacking(f"the database of the store {root} is damaged: {error}", f"remove {root}/db.sqlite*; what it knew is built again")
+        return DamagedDatabase(root, str(error))
+    if (root / "db.sqlite").is_dir():
+        return DamagedDatabase(root, "it is a folder")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return lacking(f"cannot write the store {root}: {error}", "use a store of your own: --store or GRAPHBUILD_STORE")
     return lacking(f"the database of the store {root} failed: {error}", "look whether another process holds it, and at `dmesg`")

@@ -17,13 +17,14 @@ from graphbuild.store.actions import Record
 from graphbuild.store.database import Database
 from graphbuild.store.gate import Gate
 from graphbuild.store.reference import split
+from graphbuild.store.scratch import sweep
 from graphbuild.store.trash import discard
-from graphbuild.store.trouble import reported
+from graphbuild.store.trouble import DamagedDatabase, reported
 from graphbuild.values.digest import tree
 from graphbuild.values.entry import Entry, Kind, decode_index, tree_digest
 from graphbuild.values.errors import GraphbuildError
 
-DamageKind = Literal["database", "blob", "index", "folder", "failed", "compressed", "record"]
+DamageKind = Literal["blob", "index", "folder", "failed", "compressed", "record"]
 _TABLES = {"blob": ("blobs", "digest"), "index": ("layers", "tree"), "folder": ("folders", "tree")}
 _FOLDERS = {"blob": "blobs/sha256", "index": "index", "folder": "layers"}
 
@@ -43,11 +44,14 @@ class _Check(msgspec.Struct, frozen=True):
 
 
 def verify(root: Path, database: Database, gate: Gate, progress: Callable[[int, int], None], *, repair: bool) -> Iterator[Damage]:
-    """Everything that is damaged. `progress(done, total)` counts things; `repair` drops what is damaged, so that it is built again."""
+    """Everything that is damaged. `progress(done, total)` counts things; `repair` drops what is damaged, so that it is built again.
+
+    DamagedDatabase where the rows cannot be believed: there is nothing to compare with.
+    """
     with reported(root):
         for (message,) in database.all("PRAGMA integrity_check"):
             if message != "ok":
-                yield Damage("database", "db.sqlite", str(message))
+                raise DamagedDatabase(root, str(message))
         checks = _checks(database)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             results = pool.map(lambda check: _message(root, check), checks)
@@ -58,6 +62,17 @@ def verify(root: Path, database: Database, gate: Gate, progress: Callable[[int, 
                         _drop(root, database, gate, check)
                     yield Damage(check.kind, check.name.hex(), message)
         yield from _verify_rows(root, database, repair=repair)
+
+
+def drop_database(root: Path) -> None:
+    """Take a damaged database away: the next who opens the store makes another, and gc sweeps what no row knows any more.
+
+    Who has it open keeps it, and what it holds a lease on.
+    """
+    with reported(root):
+        for path in sorted(root.glob("db.sqlite*")):
+            discard(path, root / "trash")
+        sweep(root)
 
 
 def _checks(database: Database) -> list[_Check]:
