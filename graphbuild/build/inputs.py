@@ -6,11 +6,13 @@ but not remembered (git's rule for racy index entries). Everything that was look
 an unchanged build. Symlinks are inputs themselves and never followed.
 """
 
+import contextlib
+import errno
 import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -76,7 +78,8 @@ class Inputs:
         """The files that the patterns choose, sorted by path. GraphbuildError when a pattern without wildcards matches nothing."""
         known = self._scans.get(sources)
         if known is None:
-            known = self._scans[sources] = self._scan(sources)
+            with _reading():
+                known = self._scans[sources] = self._scan(sources)
         return known
 
     def file(self, path: str) -> SourceFile:
@@ -89,7 +92,8 @@ class Inputs:
         if not stat.S_ISREG(status.st_mode):
             raise mistake(f"{path} is not a regular file")
         folder, name = os.path.split(absolute)
-        return self._sources(folder, {name: signature(status)})[0]
+        with _reading():
+            return self._sources(folder, {name: signature(status)})[0]
 
     def kind(self, path: str) -> Kind:
         """Whether a path of the workspace is a FILE, a DIRECTORY or a SYMLINK. GraphbuildError when it is none."""
@@ -216,6 +220,17 @@ class Inputs:
         for count in range(1, len(parts)):
             if (self.root / "/".join(parts[:count])).is_symlink():
                 raise mistake(f"{path} goes through the symlink {'/'.join(parts[:count])}", hint="name the folder itself")
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Name the file that cannot be read, or that went away or became something else while we looked at it."""
+    try:
+        yield
+    except OSError as error:
+        moved = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ELOOP, errno.EISDIR)
+        hint = "it changed while it was built from: run again when it is quiet" if moved else ""
+        raise mistake(f"cannot read {os.fsdecode(error.filename or b'a source')}: {error.strerror}", hint=hint) from None
 
 
 def _source(folder: bytes, path: bytes, sign: Signature, digest: bytes | None) -> SourceFile:

@@ -4,6 +4,7 @@ One thread owns the schedule, the results and the listener; workers only get an 
 thread lives as long as the build: the sandbox dies with the thread that started it.
 """
 
+import os
 import queue
 import threading
 import time
@@ -245,7 +246,7 @@ class Performance:
         except MemoryError:
             return self._failed(GraphbuildError(Problem("graphbuild ran out of memory"), exit_code=EXIT_FAILED))
         except OSError as error:
-            said = f"{error.strerror}: {error.filename or ''}".rstrip(": ")
+            said = f"{error.strerror}: {os.fsdecode(error.filename or b'')}".rstrip(": ")
             if is_full(error):
                 return self._failed(lacking(said, f"free space for the store {self._world.store.root} and where outputs go"))
             return self._failed(GraphbuildError(Problem(said), exit_code=EXIT_FAILED))
