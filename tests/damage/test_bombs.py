@@ -68,7 +68,6 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "gzip in gzip": (lambda: gzip.compress(gzip.compress(archive(header("x")))), "truncated"),
     "bzip2 of nothing": (lambda: bz2.compress(b""), "empty"),
     "xz of noise": (lambda: lzma.compress(b"noise" * 1000), "not a tar archive"),
-    "zeros alone": (lambda: zeros(GB), ""),
     "a file of zeros that ends early": (lambda: gzip.compress(header("z", size=2 * GB)) + zeros(GB), "truncated"),
 }
 
@@ -78,13 +77,10 @@ def test_a_bomb_is_refused_by_its_name(ws: Workspace, folder: Path, what: str):
     make, words = REFUSED[what]
     ws.write({"evil.tar": make(), "build.yaml": "bases: {x: {tar: evil.tar}}\n"})
     began = time.monotonic()
-    done = ws("run", ":x")
-    if words:
-        assert done.code == 2, done
-        assert "evil.tar: " in done.err
-        assert words in done.err
-        assert "declared at build.yaml:1" in done.err
-    assert "Traceback" not in done.err
+    said = ws.fails("run", ":x", code=2)
+    assert "evil.tar: " in said
+    assert words in said
+    assert "declared at build.yaml:1" in said
     assert time.monotonic() - began < 60
     assert ws.ok("cache", "verify").out == "the store is intact\n"
     assert {path.name for path in folder.iterdir()} == {"ws", "store"}
