@@ -25,7 +25,7 @@ Sized = tuple[bytes, int]  # a path, and the file's size as far as it is known
 
 def hash_file(path: bytes, size: int, cancelled: Cancel = never) -> bytes:
     """blake3 of a file's content, 32 bytes. It is read, not mapped: the user may truncate it meanwhile, and a map then kills us (SIGBUS)."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # what became a fifo must not block
     try:
         if size < _BLOCK:
             check(cancelled)

@@ -69,7 +69,8 @@ def test_any_moment(site: Site) -> None:
         found = ended(process)
         assert time.monotonic() - began < 1, (moment, found)
         # At the very end Python has given signals back to the kernel.
-        assert found.code in (0, 8) or (found.code == -signal.SIGINT and "ok in" in found.err), (moment, found)
+        too_late = found.code == -signal.SIGINT and "ok in" in found.err
+        assert found.code in (0, 8) or too_late or found.interrupted_too_early, (moment, found)
     site.good()
     assert image_digest(site.root / "dist/image") == expected
     site.clean()
