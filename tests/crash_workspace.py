@@ -5,7 +5,6 @@ import hashlib
 import io
 import os
 import re
-import re
 import shutil
 import signal
 import subprocess
