@@ -90,7 +90,7 @@ class Database:
     def sync(self) -> None:
         """Make everything durable that any process had finished when this was called."""
         with self.mutex:
-            if not self._dirty:
+            if not self._dirty and not self._unsynced():
                 return
             newest = {table: self._connection.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0 for table in OF_FILES}
         sync_file_system(self._path.parent)
@@ -98,6 +98,11 @@ class Database:
             for table, last in newest.items():
                 rows.execute(f"UPDATE {table} SET boot = '' WHERE boot != '' AND boot = ? AND id <= ?", (self.boot, last))
         self._dirty = False
+
+    def _unsynced(self) -> bool:
+        """Whether somebody of this boot left files that are not known to be on the disk: it may have been killed."""
+        found = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE boot != '' AND boot = ?1" for table in OF_FILES)
+        return bool(self._connection.execute(f"SELECT EXISTS ({found})", (self.boot,)).fetchone()[0])
 
     def close(self) -> None:
         with self.mutex:

@@ -218,3 +218,16 @@ def test_deleting_stays_on_its_mount(tmp_path: Path) -> None:
         assert (outside / "precious").exists()
     assert store.sweep() == 0
     assert (outside / "precious").exists()
+
+
+def test_a_sync_keeps_what_a_build_that_never_synced_had_finished(tmp_path: Path) -> None:
+    killed = Store(tmp_path / "s", boot="one")
+    tree = put_folder_layer(killed, b"content")
+    killed.record(key(1), record_of(tree, blob=killed.put_blob(b"blob")))
+    killed.close()
+    after = Store(tmp_path / "s", boot="one")
+    after.sync()
+    after.close()
+    next_boot = Store(tmp_path / "s", boot="two")
+    assert next_boot.lookup(key(1)) is not None
+    next_boot.close()
