@@ -4,6 +4,7 @@ from graphbuild.values.errors import Place, Problem
 
 # (part of the parser's message, our message, hint); the first that fits wins.
 _TEXTS = (
+    ("nesting depth", "nested more than 64 levels deep", "flatten it"),  # libyaml's own limit is higher, but it may read ahead
     ("tab character that violates", "a tab where YAML wants spaces", "indent with spaces"),
     ("alphabetic or numeric character", "`*` and `&` start an alias and an anchor", "quote the text"),
     ("unexpected end of stream", "the quote is never closed", "close it"),

@@ -81,8 +81,9 @@ def test_what_is_missing_at_the_end_is_told_there():
 @both
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
 def test_depth(opening, pure):
-    found = said(opening.encode() * 5000, pure=pure)
-    assert found[-1] == (1, MAX_DEPTH * len(opening) + 1, "nested more than 64 levels deep")
+    line, column, message = said(opening.encode() * 5000, pure=pure)[-1]
+    assert (line, message) == (1, f"nested more than {MAX_DEPTH} levels deep")
+    assert column in (MAX_DEPTH * len(opening) + 1, 1001)  # PyYAML 6.0.4's libyaml looks ahead in lists, up to a limit of its own
 
 
 @both
