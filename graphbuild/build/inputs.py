@@ -12,7 +12,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -109,19 +109,7 @@ class Inputs:
     def opener(self, sources: Sources) -> Callable[[SourceFile], int]:
         """What opens scanned files for reading; GraphbuildError for one that is not what was scanned any more."""
         folder = os.fsencode(self.root / sources.folder) + b"/"
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-        def open_source(source: SourceFile) -> int:
-            try:
-                descriptor = os.open(folder + source.path, flags)
-            except OSError as error:
-                raise mistake(f"{os.fsdecode(folder + source.path)} went away while it was built from: {error.strerror}") from None
-            if signature(os.fstat(descriptor)) != source.signature:
-                os.close(descriptor)
-                raise mistake(f"{os.fsdecode(folder + source.path)} changed while it was built from", hint="run again when it is quiet")
-            return descriptor
-
-        return open_source
+        return lambda source: self.open(folder + source.path, source.signature)
 
     def _note(self, names: dict[bytes, Signature | None], name: bytes, status: os.stat_result) -> Signature:
         """Remember what a path was."""
@@ -187,18 +175,50 @@ class Inputs:
                     elif chosen(path):
                         found[path] = self._note(names, entry.name, entry.stat(follow_symlinks=False))
 
+    def listing(self, folder: bytes) -> list[tuple[bytes, os.stat_result]]:
+        """The names in a folder, with their lstat; each is noted."""
+        names = self.watched.setdefault(folder.rstrip(b"/") + b"/", {})
+        check(self._cancelled)
+        with _reading(), os.scandir(folder) as entries:
+            found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+        for name, status in found:
+            self._note(names, name, status)
+        return found
+
+    def digests(self, folder: bytes, found: Mapping[bytes, Signature]) -> dict[bytes, bytes]:
+        """blake3 of regular files by their paths from `folder`: remembered by their stat, else read now."""
+        with _reading():
+            return self._digests(folder, found)
+
+    def open(self, path: bytes, signature_: Signature) -> int:
+        """Open a file that was looked at; GraphbuildError when it is not what it was any more."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(path, flags)
+        except OSError as error:
+            raise mistake(f"{os.fsdecode(path)} went away while it was built from: {error.strerror}") from None
+        if signature(os.fstat(descriptor)) != signature_:
+            os.close(descriptor)
+            raise mistake(f"{os.fsdecode(path)} changed while it was built from", hint="run again when it is quiet")
+        return descriptor
+
     def _sources(self, folder: bytes, found: dict[bytes, Signature]) -> list[SourceFile]:
         """What was found, sorted, with the digests of the files. GraphbuildError for a device, a fifo or a socket."""
+        digests = self._digests(folder, {path: sign for path, sign in found.items() if stat.S_ISREG(sign[4])})
+        return [_source(folder, path, found[path], digests.get(path)) for path in sorted(found)]
+
+    def _digests(self, folder: bytes, files: Mapping[bytes, Signature]) -> dict[bytes, bytes]:
         with self._opening:
             cache = self._caches.get(folder) or self._caches.setdefault(folder, StatCache(self._cache_folder, folder))
-        digests = {path: cache.get(path, sign) for path, sign in found.items() if stat.S_ISREG(sign[4])}
-        unknown = sorted(path for path, digest in digests.items() if digest is None)
-        for path, digest in zip(unknown, hash_files(folder, [(path, found[path][0]) for path in unknown], self._cancelled), strict=True):
+        known = {path: cache.get(path, sign) for path, sign in files.items()}
+        unknown = sorted(path for path, digest in known.items() if digest is None)
+        digests = {path: digest for path, digest in known.items() if digest is not None}
+        for path, digest in zip(unknown, hash_files(folder, [(path, files[path][0]) for path in unknown], self._cancelled), strict=True):
             digests[path] = digest
-            if not self._is_racy(found[path]):
-                cache.put(path, found[path], digest)
+            if not self._is_racy(files[path]):
+                cache.put(path, files[path], digest)
         cache.save()
-        return [_source(folder, path, found[path], digests.get(path)) for path in sorted(found)]
+        return digests
 
     def _ignored(self, folder: str) -> Callable[[bytes, bool], bool] | None:
         """What the ignore files of the workspace and of the folder leave out, by paths relative to the folder; None for nothing."""

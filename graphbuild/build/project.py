@@ -12,9 +12,12 @@ from graphbuild.build.lockfile import NAME as LOCK_NAME
 from graphbuild.build.lockfile import LockFile
 from graphbuild.build.plugins import find_plugins
 from graphbuild.build.world import oci_architecture
-from graphbuild.graph.configure import Configured, Workspace
+from graphbuild.graph.analyze import Graph
+from graphbuild.graph.configure import Workspace
 from graphbuild.layers.cancel import Cancel, never
+from graphbuild.rules.actions import Run
 from graphbuild.rules.api import Rule
+from graphbuild.rules.api import Settings as RuleSettings
 from graphbuild.rules.builtin import RULES
 from graphbuild.rules.registry import register
 from graphbuild.spec.cache import ParsedCache
@@ -58,6 +61,7 @@ class Project:
         self.inputs.watch(self.root / "plugins")
         self.rules: Mapping[str, Rule] = register((("graphbuild", RULES), *plugins), COMMON_ATTRIBUTES)
         self.lock = LockFile(self.root)
+        self.surroundings = RuleSettings(f"linux/{oci_architecture()}", self.settings.source_date_epoch)
         self.builtins = Builtins(self.root, oci_architecture(), self.inputs.watch)
         self._parsed = ParsedCache(cache / "specs", {rule.name: rule.kind for rule in self.rules.values()})
         self._packages: dict[str, PackageSpec | None] = {}
@@ -102,14 +106,17 @@ def default_store() -> Path:
     return Path(cache).absolute() / "graphbuild"
 
 
-def check_network(project: Project, configured: Iterable[Configured]) -> None:
-    """The workspace's network policy: GraphbuildError for targets that want the network where it is denied."""
+def check_network(project: Project, graph: Graph) -> None:
+    """The workspace's network policy: GraphbuildError for targets with steps that want the network where it is denied."""
     if project.settings.network == "allow":
         return
+    wanting = dict.fromkeys(
+        ref.label for ref, node in graph.nodes.items() if isinstance(node.action, Run) and node.action.network == "host"
+    )
     problems = [
-        Problem(f"{target.label} wants `network: host`, which graphbuild.yaml denies", target.place, "list it in `network_allow`")
-        for target in configured
-        if target.common.network == "host" and str(target.label) not in project.settings.network_allow
+        Problem(f"{label} wants `network: host`, which graphbuild.yaml denies", graph.configured[label].place, "list it in `network_allow`")
+        for label in wanting
+        if str(label) not in project.settings.network_allow
     ]
     if problems:
         raise GraphbuildError(*problems)

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from graphbuild.build.exports import Exports
+from graphbuild.build.folder_tree import FolderTree
 from graphbuild.build.inputs import Inputs
 from graphbuild.image.place import writing
 from graphbuild.layers.cancel import Cancellable
@@ -19,11 +20,11 @@ from graphbuild.layers.folder import materialize
 from graphbuild.layers.stack import Layer, Stack
 from graphbuild.layers.tar_write import Earlier, write_layer_tar
 from graphbuild.network import Network
-from graphbuild.rules.actions import Action, ConfigExpression, Ref, stands_on
+from graphbuild.rules.actions import Action, ConfigExpression, Folder, Ref, stands_on
 from graphbuild.sandbox.job import Limits, Sandbox
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.store.store import Store
-from graphbuild.values.config import Config, apply_patch
+from graphbuild.values.config import Config, ConfigPatch, apply_patch
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry
 from graphbuild.values.errors import mistake
@@ -42,10 +43,11 @@ class BuildSettings(msgspec.Struct, frozen=True):
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """What a step with `network: host` needs of this machine to reach the network, and what is in no key: proxies, a CA bundle."""
+    """What steps need of this machine, and what is in no key: proxies and a CA bundle to reach the network, ssh agents' sockets by id."""
 
     proxies: tuple[tuple[str, str], ...] = ()
     ca_bundle: str = ""
+    agents: tuple[tuple[str, str], ...] = ()
 
 
 class World:
@@ -76,6 +78,7 @@ class World:
         self.results: dict[Ref, Outputs] = {}
         self._actions = actions
         self._layers: dict[Digest, Layer] = {}
+        self._trees: dict[Folder, FolderTree] = {}
 
     def outputs(self, refs: Iterable[Ref]) -> list[LayerOutput]:
         """The layers of results, lowest first, each once."""
@@ -113,8 +116,19 @@ class World:
         """Fold a config expression over an empty config."""
         config = Config()
         for part in expression:
-            config = (self.results[part].config or config) if isinstance(part, Ref) else apply_patch(config, part)
+            match part:
+                case Ref():
+                    config = self.results[part].config or config
+                case Config():
+                    config = part
+                case ConfigPatch():
+                    config = apply_patch(config, part)
         return config
+
+    def folder_tree(self, folder: Folder, make: Callable[[], FolderTree]) -> FolderTree:
+        """The tree of a folder of the workspace, made once a build."""
+        known = self._trees.get(folder)
+        return known if known is not None else self._trees.setdefault(folder, make())
 
     def image_config(self, expression: ConfigExpression) -> Config:
         """The config of an image: the expression's, for this machine's architecture where nothing else was said."""

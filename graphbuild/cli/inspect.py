@@ -8,7 +8,6 @@ from typing import Any
 
 from graphbuild.build.keys import decode_fields
 from graphbuild.cli.session import Session, session
-from graphbuild.graph.analyze import analyze
 from graphbuild.graph.configure import Configured, configure_all
 from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError, Problem
 from graphbuild.values.label import Label
@@ -40,7 +39,7 @@ def check(options: Any) -> int:
         labels = opened.selected(options.labels) if options.labels else _everything(opened)
         configured = configure_all(opened.project.workspace, labels)
         unlocked = _unlocked(configured, opened)
-        analyze(opened.project.workspace, [label for label in labels if label not in unlocked], opened.project.lock.get)
+        opened.analyze([label for label in labels if label not in unlocked])
         opened.project.saved()
         packages = len({label.package for label in configured})
         sys.stdout.write(f"{len(configured)} targets in {packages} packages are well formed\n")

@@ -73,16 +73,10 @@ def _command(name: str) -> Callable[..., int]:
 
 def show_problems(error: GraphbuildError) -> None:
     """Every problem on stderr, with its place, line, caret and hint."""
-    from pathlib import Path
+    from graphbuild.cli.problems import shown
 
-    from graphbuild.spec.problem import reader, render
-    from graphbuild.spec.workspace import find_workspace
-    from graphbuild.ui.progress import wants_color
-
-    color = wants_color(sys.stderr, os.environ)
-    read = reader(find_workspace(Path.cwd()))
     for problem in error.problems:
-        sys.stderr.write(render(problem, color, read).rstrip("\n") + "\n")
+        sys.stderr.write(shown(problem) + "\n")
 
 
 def _bug(error: Exception) -> int:

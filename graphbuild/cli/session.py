@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from graphbuild.build.project import Project, check_network, find_site
+from graphbuild.build.reading import reader_of
 from graphbuild.build.resolving import Resolving, resolve
-from graphbuild.graph.analyze import Graph, analyze
+from graphbuild.cli.problems import shown
+from graphbuild.graph.analyze import Graph, Surroundings, analyze
 from graphbuild.graph.configure import Configured, configure_all
 from graphbuild.graph.select import select
 from graphbuild.layers.cancel import never
@@ -45,14 +47,22 @@ class Session:
         """The analysed graph of the labels; what it needs from outside is locked first, and build.lock written."""
         project = self.project
         configured = configure_all(project.workspace, labels)
-        check_network(project, configured.values())
         for change in resolve(configured, project.lock, self.lock_context, locked=locked):
             self.report(f"locked {change}")
         if project.lock.save():
             project.inputs.watch(project.lock.path)
-        graph = analyze(project.workspace, labels, project.lock.get)
+        graph = self.analyze(labels)
         project.saved()
+        check_network(project, graph)
+        for warning in graph.warnings:
+            self.report(shown(warning))
         return graph
+
+    def analyze(self, labels: Sequence[Label]) -> Graph:
+        """The graph of labels that are locked."""
+        project = self.project
+        reader = reader_of(project.inputs, self.store, self.network)
+        return analyze(project.workspace, labels, Surroundings(project.lock.get, reader, project.surroundings))
 
     def lock_context(self, target: Configured) -> LockContext:
         return Resolving(target, self.project.root, self.store, self.network, self.report)

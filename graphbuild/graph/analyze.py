@@ -11,7 +11,7 @@ import msgspec
 
 from graphbuild.graph.configure import Configured, Workspace, configure_all
 from graphbuild.rules.actions import Action, Mount, Ref, SourceMount, StackMount, Union, WorkspaceFile, exported, references
-from graphbuild.rules.api import Analysis, Context, Snapshot, Target, workspace_path
+from graphbuild.rules.api import Analysis, Context, Origin, Reader, Settings, Snapshot, Target, workspace_path
 from graphbuild.spec.model import BindMount, Common
 from graphbuild.values.config import ConfigPatch
 from graphbuild.values.errors import EXIT_BUG, GraphbuildError, Problem, SpecPath, mistake
@@ -19,13 +19,17 @@ from graphbuild.values.label import Label
 
 
 class Node(msgspec.Struct, frozen=True):
-    """An action in the graph: `needs` are the actions that must have succeeded before it."""
+    """An action in the graph: `needs` are the actions that must have succeeded before it.
+
+    `file` and `line` say where it was written down, `text` what people know it by ("" where its label says enough).
+    """
 
     ref: Ref
     action: Action
     needs: tuple[Ref, ...]
     file: str
     line: int
+    text: str = ""
 
 
 class Graph(msgspec.Struct, frozen=True):
@@ -35,18 +39,29 @@ class Graph(msgspec.Struct, frozen=True):
     targets: dict[Label, Target]
     configured: dict[Label, Configured]
     selected: tuple[Label, ...]
+    warnings: tuple[Problem, ...] = ()
 
 
 Lock = Callable[[Configured], Any]  # the locked data of a target whose rule has `lock`
 
 
-def analyze(workspace: Workspace, selected: Iterable[Label], lock: Lock) -> Graph:
+class Surroundings(msgspec.Struct, frozen=True):
+    """What analysis is given besides the declarations."""
+
+    lock: Lock
+    reader: Callable[[Mapping[Ref, Node]], Reader]  # given the actions known so far, which it may look up
+    settings: Settings = Settings()
+
+
+def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surroundings) -> Graph:
     """The graph that builds `selected`. GraphbuildError with every mistake; a cycle is shown whole."""
     chosen = tuple(selected)
     configured = configure_all(workspace, chosen)
     targets: dict[Label, Target] = {}
     nodes: dict[Ref, Node] = {}
+    reader = surroundings.reader(nodes)
     problems: list[Problem] = []
+    warnings: list[Problem] = []
     broken: set[Label] = set()
     for label in order(configured):
         target = configured[label]
@@ -54,17 +69,18 @@ def analyze(workspace: Workspace, selected: Iterable[Label], lock: Lock) -> Grap
             broken.add(label)
             continue
         try:
-            analysis, needs = _analyze(target, targets, lock)
+            analysis, needs = _analyze(target, targets, reader, surroundings)
         except GraphbuildError as error:
             problems.extend(error.problems)
             broken.add(label)
             continue
         targets[label] = Target(label, analysis.providers)
+        warnings.extend(analysis.warnings)
         nodes.update(_nodes(target, analysis, needs))
     problems = problems or [*_dangling(nodes, configured), *_colliding(nodes, configured)]
     if problems:
         raise GraphbuildError(*problems)
-    return Graph(nodes, targets, configured, chosen)
+    return Graph(nodes, targets, configured, chosen, tuple(warnings))
 
 
 def order(configured: Mapping[Label, Configured]) -> list[Label]:
@@ -94,7 +110,9 @@ def order(configured: Mapping[Label, Configured]) -> list[Label]:
     return result
 
 
-def _analyze(target: Configured, targets: Mapping[Label, Target], lock: Lock) -> tuple[Analysis, tuple[Ref, ...]]:
+def _analyze(
+    target: Configured, targets: Mapping[Label, Target], reader: Reader, surroundings: Surroundings
+) -> tuple[Analysis, tuple[Ref, ...]]:
     """Call the target's rule. Returns what it gave, its own union check included, and what all its actions must wait for."""
     snapshot, checks = _union(target, [_snapshot(target, targets[parent]) for parent in target.parents])
     named = tuple((text, targets[label]) for text, label in target.named)
@@ -108,9 +126,11 @@ def _analyze(target: Configured, targets: Mapping[Label, Target], lock: Lock) ->
         network=target.common.network,
         timeout=target.common.timeout,
         dependencies=named,
-        lock=lock(target) if target.rule.lock else None,
+        lock=surroundings.lock(target) if target.rule.lock else None,
         file=target.declaration.file,
         spec_path=target.declaration.path,
+        reader=reader,
+        settings=surroundings.settings,
     )
     if target.parents and target.rule.kind == "base":
         raise context.mistake("a base stands on nothing: it takes no `from`", "from", hint="declare it as a step")
@@ -173,10 +193,13 @@ def _bind(target: Configured, mount: BindMount, named: Mapping[str, Target], pla
 
 
 def _nodes(target: Configured, analysis: Analysis, needs: tuple[Ref, ...]) -> Iterable[tuple[Ref, Node]]:
+    origins = dict(analysis.origins)
+    own = Origin(target.declaration.file, target.declaration.line, "")
     for name, action in analysis.actions:
         ref = Ref(target.label, name)
         wanted = dict.fromkeys((*references(action), *(() if isinstance(action, Union) else needs)))
-        yield ref, Node(ref, action, tuple(wanted), target.declaration.file, target.declaration.line)
+        origin = origins.get(name, own)
+        yield ref, Node(ref, action, tuple(wanted), origin.file, origin.line, origin.text)
 
 
 def _dangling(nodes: Mapping[Ref, Node], configured: Mapping[Label, Configured]) -> Iterable[Problem]:

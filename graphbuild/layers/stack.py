@@ -89,31 +89,15 @@ class Stack:
         return self._seen(path, self._made_of(path.rpartition(b"/")[0]))
 
     def resolve(self, path: bytes, *, follow_last: bool = True) -> bytes:
-        """The path without symlinks, `.` and `..`, as the kernel would find it in a chroot. It need not exist.
+        """`resolve` in this stack."""
+        return resolve(self.lookup, path, follow_last=follow_last)
 
-        GraphbuildError after 40 symlinks.
-        """
-        real: list[bytes] = []
-        rest = path.split(b"/")[::-1]
-        links = 0
-        while rest:
-            part = rest.pop()
-            if part in (b"", b"."):
-                continue
-            if part == b"..":
-                del real[-1:]
-                continue
-            real.append(part)
-            if not follow_last and not any(each not in (b"", b".") for each in rest):
-                break
-            entry = self.lookup(b"/".join(real))
-            if entry is not None and entry.kind is Kind.SYMLINK:
-                links += 1
-                if links > _MOST_LINKS:
-                    raise mistake(f"too many symlinks on the way to /{os.fsdecode(path)}")
-                real = [] if entry.target.startswith(b"/") else real[:-1]
-                rest += entry.target.split(b"/")[::-1]
-        return b"/".join(real)
+    def names(self, folder: bytes) -> list[bytes]:
+        """The names in a directory, sorted; none for what is no directory."""
+        layers = self._made_of(folder)
+        found = {name for layer in layers for name in _names(layer.paths, folder)}
+        prefix = folder + b"/" if folder else b""
+        return [name for name in sorted(found) if self._seen(prefix + name, layers) is not None]
 
     def walk(self, prefix: bytes = b"") -> Iterator[tuple[Entry, Layer]]:
         """The merged tree, sorted by path: `prefix` and all below it, each entry with the layer it comes from.
@@ -133,6 +117,10 @@ class Stack:
                 if first != path:
                     entry = Entry(path, Kind.HARDLINK, entry.mode, entry.uid, entry.gid, target=first, xattrs=entry.xattrs)
             yield entry, layer
+
+    def below(self, folder: bytes) -> Iterator[Entry]:
+        """What `walk` has below a directory."""
+        return (entry for entry, _ in self.walk(folder) if entry.path != folder)
 
     def flatten(self) -> list[Entry]:
         """The merged tree as the index of one layer on nothing."""
@@ -194,6 +182,34 @@ class Stack:
         return top
 
 
+def resolve(lookup: Callable[[bytes], Entry | None], path: bytes, *, follow_last: bool = True) -> bytes:
+    """A path without symlinks, `.` and `..`, as the kernel would find it in a chroot. It need not exist.
+
+    `lookup` says what is at a path, symlinks not followed. GraphbuildError after 40 symlinks.
+    """
+    real: list[bytes] = []
+    rest = path.split(b"/")[::-1]
+    links = 0
+    while rest:
+        part = rest.pop()
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            del real[-1:]
+            continue
+        real.append(part)
+        if not follow_last and not any(each not in (b"", b".") for each in rest):
+            break
+        entry = lookup(b"/".join(real))
+        if entry is not None and entry.kind is Kind.SYMLINK:
+            links += 1
+            if links > _MOST_LINKS:
+                raise mistake(f"too many symlinks on the way to /{os.fsdecode(path)}")
+            real = [] if entry.target.startswith(b"/") else real[:-1]
+            rest += entry.target.split(b"/")[::-1]
+    return b"/".join(real)
+
+
 def open_below(folder: Path, path: bytes) -> int:
     """A descriptor to read `path` below `folder`, no symlink followed on the way. The caller closes it."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -220,6 +236,19 @@ def _union(folder: bytes, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
         if entry.opaque:
             break
     return tuple(made_of)
+
+
+def _names(paths: list[bytes], folder: bytes) -> Iterator[bytes]:
+    """The names that sorted paths have in a folder: what is below each is skipped at once."""
+    prefix = folder + b"/" if folder else b""
+    at = bisect_left(paths, prefix)
+    while at < len(paths) and paths[at].startswith(prefix):
+        name = paths[at][len(prefix) :].partition(b"/")[0]
+        if name:
+            yield name
+        at = bisect_left(paths, prefix + name + b"0", at)  # past what is below it: "0" follows "/"
+        if not name:
+            at += 1
 
 
 def _below(paths: list[bytes], prefix: bytes) -> Iterator[bytes]:

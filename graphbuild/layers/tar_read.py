@@ -250,3 +250,11 @@ def _kept(member: Member) -> Xattrs:
 def _blame(source: str, name: bytes, what: str) -> GraphbuildError:
     shown = os.fsdecode(name[:200]).replace("\0", "\\0")
     return mistake(f"{source}: {shown + ': ' if shown else ''}{what}")
+
+
+def is_tar(stream: Readable) -> bool:
+    """Whether a stream begins with a member of a tar."""
+    try:
+        return next(iter(Members(stream)), None) is not None
+    except (GraphbuildError, TarError, DamagedStream, OSError):
+        return False

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from graphbuild.values.config import ConfigPatch
+from graphbuild.values.config import Config, ConfigPatch
 from graphbuild.values.label import Label
 
 
@@ -23,8 +23,9 @@ class Ref(msgspec.Struct, frozen=True, order=True, gc=False):
         return f"{self.label}#{self.action}"
 
 
-# A config as an expression: folded left over an empty config. A Ref stands for the config its result carries.
-ConfigExpression = tuple[Ref | ConfigPatch, ...]
+# A config as an expression: folded left over an empty config. A Ref stands for the config its result carries; it and a Config
+# take the place of what was before.
+ConfigExpression = tuple[Ref | ConfigPatch | Config, ...]
 
 
 class Sources(msgspec.Struct, frozen=True, tag="sources"):
@@ -77,7 +78,8 @@ class BlobMount(msgspec.Struct, frozen=True, tag="bind-blobs"):
 class CacheMount(msgspec.Struct, frozen=True, tag="cache"):
     """A folder that outlives the step and is in no layer and no key (its id and place are).
 
-    `sharing`: "shared", "locked" (one step at a time) or "private" (a folder of its own while others use it).
+    `sharing`: "shared", "locked" (one step at a time) or "private" (a folder of its own while others use it). A new folder begins
+    with what is at `path` in the stack `layers`, where there are any.
     """
 
     id: str
@@ -86,6 +88,8 @@ class CacheMount(msgspec.Struct, frozen=True, tag="cache"):
     mode: int = 0o755
     uid: int = 0
     gid: int = 0
+    layers: tuple[Ref, ...] = ()
+    path: str = "/"
 
 
 class TmpfsMount(msgspec.Struct, frozen=True, tag="tmpfs"):
@@ -107,14 +111,26 @@ class SecretMount(msgspec.Struct, frozen=True, tag="secret"):
     required: bool = True
 
 
-Mount = SourceMount | StackMount | BlobMount | CacheMount | TmpfsMount | SecretMount
+class AgentMount(msgspec.Struct, frozen=True, tag="agent"):
+    """The socket of an ssh agent that the user gave under this id, at `to`; SSH_AUTH_SOCK names it to the step. It is in no key."""
+
+    id: str
+    to: str
+    mode: int = 0o600
+    uid: int = 0
+    gid: int = 0
+    required: bool = False
+
+
+Mount = SourceMount | StackMount | BlobMount | CacheMount | TmpfsMount | SecretMount | AgentMount
 
 
 class Run(msgspec.Struct, frozen=True, tag="run"):
     """Run a command on a stack; its result is the one layer of what changed, or none.
 
     A `command` that is one string goes to the config's shell (else `/bin/sh -c`); a tuple is executed as it is. User,
-    workdir and env come from `config`. `network` is "none" or "host"; `timeout` in seconds, 0 for none.
+    workdir and env come from `config`. `network` is "none" or "host"; `timeout` in seconds, 0 for none. `hostname`: the step's own;
+    `bare`: its environment is the config's with PATH and HOME, without what else a step is given (SOURCE_DATE_EPOCH, HOSTNAME).
     """
 
     layers: tuple[Ref, ...]
@@ -123,6 +139,8 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     mounts: tuple[Mount, ...] = ()
     network: Literal["none", "host"] = "none"
     timeout: float = 0
+    hostname: str = ""
+    bare: bool = False
 
 
 class Copy(msgspec.Struct, frozen=True, tag="copy"):
@@ -140,11 +158,80 @@ class Copy(msgspec.Struct, frozen=True, tag="copy"):
     base: tuple[Ref, ...] = ()
 
 
+class Folder(msgspec.Struct, frozen=True, tag="folder"):
+    """A folder of the workspace as a tree: modes, hard links and extended attributes as on disk, all owned by 0:0.
+
+    `ignore` are patterns of what is not in it, in the language of a .dockerignore (`values.patterns`).
+    """
+
+    path: str
+    ignore: tuple[str, ...] = ()
+
+
+class StackTree(msgspec.Struct, frozen=True, tag="stack-tree"):
+    """A stack as a tree, with the owners that its files have."""
+
+    layers: tuple[Ref, ...]
+
+
+class Pick(msgspec.Struct, frozen=True, tag="pick"):
+    """What `path` names in a tree: a file, or what is in a folder; the wildcards of Go's filepath.Match may choose several.
+
+    Symlinks are followed inside the tree. `include`: of a folder only what these patterns choose, each with the folders on the way
+    to it. `unpack`: a file that is a tar (of any compression) stands for what is in it.
+    """
+
+    tree: Folder | StackTree
+    path: str
+    include: tuple[str, ...] = ()
+    unpack: bool = False
+
+
+class TextItem(msgspec.Struct, frozen=True, tag="text-item"):
+    """A file, written out."""
+
+    name: str
+    content: bytes
+    mode: int = 0o644
+
+
+class BlobItem(msgspec.Struct, frozen=True, tag="blob-item"):
+    """A fetched blob as a file of that name. `unpack` as in a Pick."""
+
+    blob: Ref
+    name: str
+    mode: int = 0o600
+    unpack: bool = False
+
+
+Item = Pick | TextItem | BlobItem
+
+
+class Put(msgspec.Struct, frozen=True, tag="put"):
+    """Put items at `to`, one after the other, by the rules of a Dockerfile's COPY and ADD. Its result is one layer, or none.
+
+    `to` is absolute; with a slash at its end it is a folder, and made; with no items that is all that is done. `owner` is
+    "user[:group]", `mode` octal or symbolic as chmod(1) takes it ("u=rwX,go=rX"); "" keeps what the items have. Both hold for the
+    folders that are made on the way too, an octal mode at least. `base`: the stack that it is put into; the layer depends on nothing
+    of it but what is at the places in question. Without a base nothing is there: no symlink is followed, no name known.
+    """
+
+    items: tuple[Item, ...]
+    to: str
+    owner: str = ""
+    mode: str = ""
+    exclude: tuple[str, ...] = ()
+    base: tuple[Ref, ...] = ()
+
+
 class Fetch(msgspec.Struct, frozen=True, tag="fetch"):
-    """Download `url` (or one of `mirrors`); its result is the blob with that sha256 (hex). Locked, so it is a pure action."""
+    """Download `url` (or one of `mirrors`); its result is the blob with that sha256 (hex).
+
+    Without a digest it asks the server each time, and what is built on it depends on what came.
+    """
 
     url: str
-    sha256: str
+    sha256: str = ""
     size: int = 0  # bytes; 0 where not known
     mirrors: tuple[str, ...] = ()
 
@@ -252,7 +339,7 @@ class ExportFiles(msgspec.Struct, frozen=True, tag="files"):
     strip: str = ""
 
 
-Action = Run | Copy | Fetch | ImportTar | ImportImage | Assemble | Flatten | Union | Image | ExportFiles
+Action = Run | Copy | Put | Fetch | ImportTar | ImportImage | Assemble | Flatten | Union | Image | ExportFiles
 
 
 def stands_on(action: Action) -> tuple[Ref, ...]:
@@ -260,7 +347,7 @@ def stands_on(action: Action) -> tuple[Ref, ...]:
     match action:
         case Run():
             return action.layers
-        case Copy():
+        case Copy() | Put():
             return action.base
         case _:
             return ()
@@ -284,6 +371,6 @@ def references(value: object) -> Iterator[Ref]:
     elif isinstance(value, tuple):
         for item in value:
             yield from references(item)
-    elif isinstance(value, msgspec.Struct) and not isinstance(value, (Label, ConfigPatch)):
+    elif isinstance(value, msgspec.Struct) and not isinstance(value, (Label, ConfigPatch, Config)):
         for name in value.__struct_fields__:
             yield from references(getattr(value, name))

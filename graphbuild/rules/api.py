@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from graphbuild.rules.actions import Action, ConfigExpression, Ref
-from graphbuild.values.config import ConfigPatch
-from graphbuild.values.errors import GraphbuildError, Problem, SpecPath
+from graphbuild.values.config import Config, ConfigPatch
+from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import Label
 
 P = TypeVar("P", bound=msgspec.Struct)
@@ -66,6 +66,46 @@ def workspace_path(text: str, package: str) -> str:
     return "/".join(part for part in (folder, *parts) if part)
 
 
+class Settings(msgspec.Struct, frozen=True):
+    """What a whole build has in common and a rule may depend on. `anywhere`: absolute paths are allowed, for the command line gave them."""
+
+    platform: str = ""  # os/arch[/variant] that is built for
+    epoch: int = 0
+    anywhere: bool = False
+
+
+class Reader(Protocol):
+    """What a rule may look at besides its attributes: it is noted, so that a change of it is seen."""
+
+    def read(self, path: str) -> bytes | None:
+        """A file of the workspace by its path from the root; None where there is none. GraphbuildError when it cannot be read."""
+        ...
+
+    def config(self, expression: ConfigExpression) -> Config:
+        """What a config expression comes to; of an imported image only the config is read. GraphbuildError where it cannot be known yet."""
+        ...
+
+
+class NoReader:
+    """A Reader where there is nothing to look at."""
+
+    def read(self, path: str) -> bytes | None:
+        """No file is there."""
+        del path
+        return None
+
+    def config(self, expression: ConfigExpression) -> Config:
+        raise mistake(f"no config is known here: {expression}")
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where an action was written down, if not in the build.yaml itself: file, line, and the text that people know it by."""
+
+    file: str
+    line: int
+    text: str
+
+
 class Context(msgspec.Struct, frozen=True):
     """What a rule may know: its label, its dependencies, the attributes every target has, and its part of the lock.
 
@@ -83,6 +123,8 @@ class Context(msgspec.Struct, frozen=True):
     lock: Any  # what `Rule.lock` returned, or None
     file: str  # the build.yaml that declares the target
     spec_path: tuple[str | int, ...]  # where in it
+    reader: Reader = NoReader()
+    settings: Settings = Settings()
 
     def ref(self, action: str) -> Ref:
         """The result of this target's action of that name."""
@@ -105,9 +147,17 @@ class Context(msgspec.Struct, frozen=True):
     def path(self, text: str) -> str:
         """A path of the spec as a path from the workspace root (`workspace_path`); an error at the target for a bad one."""
         try:
-            return workspace_path(text, self.label.package)
+            return text if self.settings.anywhere and text.startswith("/") else workspace_path(text, self.label.package)
         except ValueError as error:
             raise self.mistake(str(error), hint="paths are relative to the package; // starts at the workspace root") from None
+
+    def read(self, text: str) -> bytes | None:
+        """A file of the workspace, by a path as `path` takes it; None where there is none. For specs in a language of their own."""
+        return self.reader.read(self.path(text))
+
+    def config_of(self, snapshot: Snapshot) -> Config:
+        """The config that comes down with a stack, for rules that must know it to say what is to be done."""
+        return self.reader.config(snapshot.config)
 
     def mistake(self, message: str, *path: str | int, hint: str = "") -> GraphbuildError:
         """An error at this target, or at `path` below it."""
@@ -115,10 +165,15 @@ class Context(msgspec.Struct, frozen=True):
 
 
 class Analysis(msgspec.Struct, frozen=True):
-    """What a rule returns: named actions (names are unique within the target) and providers (one a type)."""
+    """What a rule returns: named actions (names are unique within the target) and providers (one a type).
+
+    `origins` say of actions, by name, where they were written down; `warnings` are told to the user.
+    """
 
     actions: tuple[tuple[str, Action], ...] = ()
     providers: tuple[msgspec.Struct, ...] = ()
+    origins: tuple[tuple[str, Origin], ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 class LockContext(Protocol):

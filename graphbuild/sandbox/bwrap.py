@@ -85,6 +85,7 @@ class Setup(msgspec.Struct, frozen=True):
     status: int = -1
     block: int = -1
     seccomp: int = -1
+    hostname: str = HOSTNAME
 
 
 @functools.cache
@@ -139,7 +140,7 @@ def command_line(program: str, masks: Masks, setup: Setup) -> list[str]:
         *_mounts(setup.mounts),
         *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
         *(("--unshare-net",) if setup.unshare_network else ()),
-        *("--hostname", HOSTNAME, "--die-with-parent"),
+        *("--hostname", setup.hostname, "--die-with-parent"),
         *(() if setup.interactive else ("--new-session",)),
         *("--cap-drop", "ALL"),
         *(word for capability in CAPABILITIES for word in ("--cap-add", capability)),

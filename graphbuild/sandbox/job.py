@@ -53,7 +53,7 @@ class Job(msgspec.Struct, frozen=True):
 
     `user` is Docker's USER; `workdir` is made (0755 root) where it does not exist; `timeout` in seconds, 0 for none. `scratch`: an empty
     folder on the store's file system, in which the upper directory is left. `interactive` hands over stdin, stdout,
-    stderr and the terminal. `epoch`: the mtime of directories that the sandbox makes.
+    stderr and the terminal. `epoch`: the mtime of directories that the sandbox makes. `bare`: no HOSTNAME in the environment.
     """
 
     stack: Stack
@@ -69,6 +69,8 @@ class Job(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     interactive: bool = False
     epoch: int = 0
+    hostname: str = HOSTNAME
+    bare: bool = False
 
     def __repr__(self) -> str:
         return f"Job(argv={self.argv!r})"  # never the secrets

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from graphbuild.sandbox import bwrap, limits, process, program, seccomp, trampoline, tree, users
-from graphbuild.sandbox.job import DEFAULT_PATH, HOSTNAME, BindMount, Job, Limits, Outcome, Sandbox, SecretFile, Tmpfs
+from graphbuild.sandbox.job import DEFAULT_PATH, BindMount, Job, Limits, Outcome, Sandbox, SecretFile, Tmpfs
 from graphbuild.sandbox.lifeline import Lifelines
 from graphbuild.sandbox.namespace import Identity, not_mapped
 from graphbuild.sandbox.scaffold import Scaffold
@@ -94,7 +94,8 @@ def _credentials(job: Job, identity: Identity) -> users.Credentials:
 
 
 def _environment(job: Job, who: users.Credentials) -> tuple[tuple[str, str], ...]:
-    env = {"PATH": DEFAULT_PATH, "HOME": who.home, "HOSTNAME": HOSTNAME} | dict(job.env) | dict(job.secret_env)
+    own = {"PATH": DEFAULT_PATH, "HOME": who.home} if job.bare else {"PATH": DEFAULT_PATH, "HOME": who.home, "HOSTNAME": job.hostname}
+    env = own | dict(job.env) | dict(job.secret_env)
     for name, value in env.items():
         if not name or "=" in name or "\0" in name + value:
             raise mistake(f"environment variable {name!r} cannot be set", hint="names have no `=`, neither has a NUL byte")
@@ -141,6 +142,7 @@ def _request(job: Job, launch: _Launch, mounted: tree.Tree, filter_fd: int, admi
         env=launch.option_env,
         interactive=job.interactive,
         seccomp=filter_fd,
+        hostname=job.hostname,
     )
 
     def command(status: int, block: int, alone: bool) -> list[str]:

@@ -14,14 +14,14 @@ import msgspec
 
 from graphbuild.sandbox import overlay, stub
 from graphbuild.sandbox.bwrap import START, Bind, Memory
-from graphbuild.sandbox.job import HOSTNAME, BindMount, Job, SecretFile, Tmpfs
+from graphbuild.sandbox.job import BindMount, Job, SecretFile, Tmpfs
 from graphbuild.sandbox.namespace import not_mapped
 from graphbuild.sandbox.program import Placed
 from graphbuild.sandbox.scaffold import Scaffold
 from graphbuild.values.entry import Kind
 from graphbuild.values.errors import mistake
 
-_HOSTS = f"127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+_HOSTS = "127.0.0.1\tlocalhost {}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 _RESOLV_CONF = "/etc/resolv.conf"
 
 
@@ -94,7 +94,7 @@ def _mount(job: Job, placed: Sequence[Placed], start: bytes, scaffold: Scaffold,
     overlay.mount([*(layer.folder() for layer in stack.layers), scaffold.stub(top, job.epoch)], merged, upper=upper, work=work)
     cleanup.callback(overlay.unmount, merged)
     _make_workdir(job, merged, placed)
-    mounts = [*_bind_system(system, private), *_bind_job(placed, private, scratch, cleanup)]
+    mounts = [*_bind_system(system, private, job.hostname), *_bind_job(placed, private, scratch, cleanup)]
     if start:
         mounts.append(Bind(_write(private / "start", start, 0o500), START))
     return Tree(merged, upper, tuple(mounts), top.made)
@@ -125,8 +125,8 @@ def _write(path: Path, content: bytes, mode: int) -> str:
     return str(path)
 
 
-def _bind_system(system: dict[bytes, str], private: Path) -> list[Bind]:
-    own = _write(private / "hosts", _HOSTS.encode(), 0o644)
+def _bind_system(system: dict[bytes, str], private: Path, hostname: str) -> list[Bind]:
+    own = _write(private / "hosts", _HOSTS.format(hostname).encode(), 0o644)
     return [Bind(source or own, "/" + os.fsdecode(path)) for path, source in system.items()]
 
 

@@ -12,6 +12,7 @@ from graphbuild.rules.actions import (
     Image,
     ImportImage,
     ImportTar,
+    Put,
     Run,
     Union,
 )
@@ -19,7 +20,7 @@ from graphbuild.rules.actions import (
 __all__ = ["Prepared", "prepare", "reads_workspace"]
 
 
-def prepare(action: Action, world: World) -> Prepared:
+def prepare(action: Action, world: World) -> Prepared:  # noqa: PLR0911 - one a family
     """The key fields of an action whose needs are done, and the work that a miss costs. GraphbuildError for bad inputs."""
     match action:
         case Run():
@@ -30,6 +31,10 @@ def prepare(action: Action, world: World) -> Prepared:
             from graphbuild.build.perform.copy import prepare_copy
 
             return prepare_copy(action, world)
+        case Put():
+            from graphbuild.build.perform.put import prepare_put
+
+            return prepare_put(action, world)
         case Fetch() | ImportTar() | ImportImage():
             from graphbuild.build.perform.imports import prepare_import
 

@@ -38,7 +38,11 @@ def prepare_copy(action: Copy, world: World) -> Prepared:
         copied = _from_workspace(action.source, destination, world)
     else:
         copied = _from_stack(select(action.source, world), destination)
-    entries = _distinct([*copied.entries, *destination.made(copied.entries)])
+    return layer_of(_distinct([*copied.entries, *destination.made(copied.entries)]), copied.open, world)
+
+
+def layer_of(entries: list[Entry], open_file: Callable[[Entry], int], world: World) -> Prepared:
+    """What makes a layer of entries, and nothing of none: its key is its tree digest. `open_file` opens the content of each FILE."""
     encoded = encode_index(entries, world.settings.epoch)
     tree = tree_digest(encoded)
     epoch = Field("epoch", world.settings.epoch)
@@ -46,8 +50,10 @@ def prepare_copy(action: Copy, world: World) -> Prepared:
     size = sum(entry.size for entry in entries)
 
     def perform(task: Task) -> Outputs:
+        if not entries:
+            return Outputs(())
         if not world.store.has_layer(tree):
-            world.write_blob(tree, entries, copied.open, earlier=_earlier(task.previous(), epoch))
+            world.write_blob(tree, entries, open_file, earlier=_earlier(task.previous(), epoch))
             world.store.put_layer(encoded, folder=None)
         return Outputs((LayerOutput(tree, None),), size=size)
 

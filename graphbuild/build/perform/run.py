@@ -2,19 +2,20 @@
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from graphbuild.build.failure import step_failed
-from graphbuild.build.keys import Field, digest_of_entries
+from graphbuild.build.keys import Field, Fields, digest_of_entries
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.perform.sources import source_layer
 from graphbuild.build.world import World
 from graphbuild.layers.cancel import Cancelled
 from graphbuild.layers.capture import capture
 from graphbuild.layers.stack import Stack
-from graphbuild.rules.actions import BlobMount, CacheMount, Mount, Ref, Run, SecretMount, SourceMount, StackMount, TmpfsMount
-from graphbuild.sandbox.job import BindMount, Job, SecretFile, Tmpfs
+from graphbuild.rules.actions import AgentMount, BlobMount, CacheMount, Mount, Ref, Run, SecretMount, SourceMount, StackMount, TmpfsMount
+from graphbuild.sandbox.job import HOSTNAME, BindMount, Job, SecretFile, Tmpfs
 from graphbuild.sandbox.namespace import not_mapped
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.config import Config
@@ -30,7 +31,7 @@ def prepare_run(action: Run, world: World) -> Prepared:
     config = world.config(action.config)
     argv = command_line(action, config)
     below = world.made(action.layers)
-    fields = (
+    fields: Fields = (
         Field("action", "run"),
         Field("argv", list(argv)),
         Field("env", [list(pair) for pair in config.env]),
@@ -42,6 +43,8 @@ def prepare_run(action: Run, world: World) -> Prepared:
         Field("epoch", world.settings.epoch),
         Field("ids", world.settings.ids),
     )
+    if action.hostname or action.bare:
+        fields += (Field("hostname", action.hostname), Field("bare", action.bare))
     return Prepared(fields, lambda task: _perform(action, config, argv, world, task), logs=True)
 
 
@@ -58,7 +61,7 @@ def command_line(action: Run, config: Config) -> tuple[str, ...]:
     return action.command
 
 
-def _mount_field(mount: Mount, world: World) -> list[object]:
+def _mount_field(mount: Mount, world: World) -> list[object]:  # noqa: PLR0911 - one a kind
     """What of a mount can change the step's output."""
     match mount:
         case SourceMount():
@@ -75,11 +78,14 @@ def _mount_field(mount: Mount, world: World) -> list[object]:
             blobs = ((name, world.results[ref].blob) for name, ref in mount.blobs)
             return ["blobs", mount.to, [[name, blob.hex if blob else ""] for name, blob in blobs]]
         case CacheMount():
-            return ["cache", mount.to, mount.id, mount.mode, mount.uid, mount.gid]
+            first = [[output.tree.hex for output in world.outputs(mount.layers)], mount.path] if mount.layers else []
+            return ["cache", mount.to, mount.id, mount.mode, mount.uid, mount.gid, *first]
         case TmpfsMount():
             return ["tmpfs", mount.to, mount.size]
         case SecretMount():
             return ["secret", mount.to, mount.id, mount.env, mount.mode, mount.uid, mount.gid]
+        case AgentMount():
+            return ["agent", mount.to, mount.id, mount.mode, mount.uid, mount.gid]
 
 
 def _perform(action: Run, config: Config, argv: tuple[str, ...], world: World, task: Task) -> Outputs:
@@ -103,13 +109,15 @@ def job_of(
 ) -> Job:
     mounts = [made for mount in action.mounts for made in _mount(mount, scratch, world, held)]
     own = dict(config.env)
-    extra: list[tuple[str, str]] = [("SOURCE_DATE_EPOCH", str(world.settings.epoch))]
+    extra: list[tuple[str, str]] = [] if action.bare else [("SOURCE_DATE_EPOCH", str(world.settings.epoch))]
     if action.network == "host":
         extra.extend(world.machine.proxies)
         if world.machine.ca_bundle:
             mounts.append(BindMount(world.machine.ca_bundle, _CA_BUNDLE, "ro"))
             extra.extend((name, _CA_BUNDLE) for name in _CA_VARIABLES)
     secret_env = [(mount.env, _secret_text(mount, world)) for mount in action.mounts if isinstance(mount, SecretMount) and mount.env]
+    agents = dict(world.machine.agents)
+    extra.extend(("SSH_AUTH_SOCK", mount.to) for mount in action.mounts if isinstance(mount, AgentMount) and mount.id in agents)
     unset = tuple((name, value) for name, value in extra if name not in own)
     return Job(
         stack=stack,
@@ -124,10 +132,14 @@ def job_of(
         limits=world.settings.limits,
         scratch=scratch,
         epoch=world.settings.epoch,
+        hostname=action.hostname or HOSTNAME,
+        bare=action.bare,
     )
 
 
-def _mount(mount: Mount, scratch: Path, world: World, held: contextlib.ExitStack) -> list[BindMount | Tmpfs | SecretFile]:
+def _mount(  # noqa: PLR0911 - one a kind
+    mount: Mount, scratch: Path, world: World, held: contextlib.ExitStack
+) -> list[BindMount | Tmpfs | SecretFile]:
     """What the sandbox is to mount; whatever must be kept while it runs goes to `held`."""
     match mount:
         case SourceMount():
@@ -142,6 +154,8 @@ def _mount(mount: Mount, scratch: Path, world: World, held: contextlib.ExitStack
             return [BindMount(str(_blob_folder(mount, scratch, world)), mount.to, "ro")]
         case CacheMount():
             folder = held.enter_context(world.store.cache_folder(mount.id, mount.sharing, world.cancelled))
+            if mount.layers and not os.listdir(folder):
+                _fill(folder, mount, world)
             _own(folder, mount)
             return [BindMount(str(folder), mount.to, "rw")]
         case TmpfsMount():
@@ -149,6 +163,8 @@ def _mount(mount: Mount, scratch: Path, world: World, held: contextlib.ExitStack
         case SecretMount():
             value = _secret(mount, world)
             return [SecretFile(value, mount.to, mount.mode, mount.uid, mount.gid)] if mount.to and value is not None else []
+        case AgentMount():
+            return _agent(mount, world)
 
 
 def _blob_folder(mount: BlobMount, scratch: Path, world: World) -> Path:
@@ -162,6 +178,26 @@ def _blob_folder(mount: BlobMount, scratch: Path, world: World) -> Path:
             raise mistake(f"the blob for {name} is gone from the store", hint="run again: it is fetched anew")
         os.link(path, folder / name)
     return folder
+
+
+def _fill(folder: Path, mount: CacheMount, world: World) -> None:
+    """Begin a cache with what is at a path of a stack."""
+    stack = world.stack(mount.layers)
+    with world.merged(mount.layers) as merged:
+        source = merged / os.fsdecode(stack.resolve(os.fsencode(mount.path)))
+        if not source.is_dir():
+            raise mistake(f"no folder {mount.path} to begin the cache {mount.id!r} with")
+        for name in sorted(os.listdir(source)):
+            subprocess.run(["cp", "-a", "--", str(source / name), str(folder)], check=True)
+
+
+def _agent(mount: AgentMount, world: World) -> list[BindMount | Tmpfs | SecretFile]:
+    socket = dict(world.machine.agents).get(mount.id)
+    if socket is None:
+        if mount.required:
+            raise mistake(f"no ssh agent was given as {mount.id!r}", hint=f"pass --ssh {mount.id}, with SSH_AUTH_SOCK set")
+        return []
+    return [BindMount(socket, mount.to, "rw")]
 
 
 def _own(folder: Path, mount: CacheMount) -> None:

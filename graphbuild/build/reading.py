@@ -1,0 +1,88 @@
+"""What a rule may look at while it is analysed: files of the workspace, and the configs of images. Both are noted as inputs."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from graphbuild.build.inputs import Inputs
+from graphbuild.graph.analyze import Node
+from graphbuild.image.read import open_image
+from graphbuild.network import Network, download
+from graphbuild.rules.actions import ConfigExpression, Fetch, ImportImage, Ref
+from graphbuild.store.store import Store
+from graphbuild.values.config import Config, ConfigPatch, apply_patch
+from graphbuild.values.digest import sha256
+from graphbuild.values.errors import mistake
+
+_LARGEST = 64 << 30  # bytes of an image's archive
+
+
+class WorkspaceReader:
+    """`nodes` are the actions analysed so far. Each image is opened once; one that must be fetched is fetched here, and kept."""
+
+    def __init__(self, inputs: Inputs, store: Store, network: Network, nodes: Mapping[Ref, Node]) -> None:
+        self._inputs = inputs
+        self._store = store
+        self._network = network
+        self._nodes = nodes
+        self._configs: dict[Ref, Config] = {}
+
+    def read(self, path: str) -> bytes | None:
+        place = self._inputs.root / path
+        if self._inputs.watch(place) is None:
+            return None
+        if place.is_symlink():  # the link was noted; what it leads to is an input too
+            self._inputs.watch(place.resolve())
+        try:
+            return place.read_bytes()
+        except OSError as error:
+            raise mistake(f"cannot read {path}: {error.strerror}") from None
+
+    def config(self, expression: ConfigExpression) -> Config:
+        config = Config()
+        for part in expression:
+            match part:
+                case Ref():
+                    config = self._image(part)
+                case Config():
+                    config = part
+                case ConfigPatch():
+                    config = apply_patch(config, part)
+        return config
+
+    def _image(self, ref: Ref) -> Config:
+        known = self._configs.get(ref)
+        if known is None:
+            known = self._configs[ref] = self._read_image(ref)
+        return known
+
+    def _read_image(self, ref: Ref) -> Config:
+        action = self._nodes[ref].action
+        if not isinstance(action, ImportImage):
+            raise mistake(f"the config that {ref} will have is not known before it is built")
+        source = action.source
+        if isinstance(source, Ref):
+            path, name = self._fetched(source), str(source)
+        else:
+            path, name = self._inputs.root / source.path, source.path
+            self._inputs.watch(path / "index.json" if path.is_dir() else path)
+        image = open_image(path, reference=action.reference, platform=action.platform, source=name)
+        try:
+            return image.config
+        finally:
+            image.close()
+
+    def _fetched(self, ref: Ref) -> Path:
+        action = self._nodes[ref].action
+        if not isinstance(action, Fetch) or not action.sha256:
+            raise mistake(f"the image that {ref} will bring is not known before it is fetched", hint="give its sha256")
+        known = self._store.blob(sha256(action.sha256))
+        if known is not None:
+            return known
+        with self._store.blob_writer() as writer:
+            urls = (action.url, *action.mirrors)
+            digest, size = download(self._network, urls, writer.fd, sha256=action.sha256, size=action.size, limit=action.size or _LARGEST)
+            return writer.commit(digest, size)
+
+
+def reader_of(inputs: Inputs, store: Store, network: Network) -> Callable[[Mapping[Ref, Node]], WorkspaceReader]:
+    return lambda nodes: WorkspaceReader(inputs, store, network, nodes)
