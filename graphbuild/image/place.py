@@ -15,11 +15,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from graphbuild.layers.writeback import start_writing_out
 from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem, is_full, lacking, mistake
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _MARK = ".graphbuild-"
+_PIECE = 32 << 20  # bytes that are copied before the disk is told to begin with them: it must have them all when we are done
 
 
 @contextlib.contextmanager
@@ -99,17 +101,18 @@ def copy_range(source: Path, destination_fd: int, size: int) -> None:
             if count == 0:
                 raise EOFError(f"{source} has {size - left} bytes, not {size}")
             left -= count
+            start_writing_out(destination_fd)
     finally:
         os.close(source_fd)
 
 
 def _copy_file_range(source_fd: int, destination_fd: int, size: int) -> int:
-    return os.copy_file_range(source_fd, destination_fd, min(size, 1 << 30))
+    return os.copy_file_range(source_fd, destination_fd, min(size, _PIECE))
 
 
 def _sendfile(source_fd: int, destination_fd: int, size: int) -> int:
     # From the source's own offset, which copy_file_range has moved too: the two can take turns.
-    return os.sendfile(destination_fd, source_fd, None, min(size, 1 << 30))
+    return os.sendfile(destination_fd, source_fd, None, min(size, _PIECE))
 
 
 def _resolved(destination: Path) -> Path:
