@@ -16,7 +16,7 @@ import msgspec
 
 from graphbuild.build.explain import reasons
 from graphbuild.build.keys import Fields, decode_fields, encode_fields, key_of
-from graphbuild.build.perform import Prepared, prepare, reads_workspace
+from graphbuild.build.perform import Prepared, prepare, reads_workspace, warm_up
 from graphbuild.build.world import World
 from graphbuild.graph.analyze import Graph, Node
 from graphbuild.layers.cancel import Cancelled
@@ -156,6 +156,8 @@ class Loop:
         return Done(record.outputs, event, last)
 
     def _hire(self) -> None:
+        if not self._threads:  # while the first steps run there is time
+            threading.Thread(target=warm_up, args=([node.action for node in self._nodes],), daemon=True).start()
         thread = threading.Thread(target=self._serve, args=(len(self._threads) + 1,), daemon=True)
         self._threads.append(thread)
         thread.start()

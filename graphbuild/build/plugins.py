@@ -1,8 +1,8 @@
 """Finding plugins: installed packages by their entry point, and the workspace's own `plugins/` folder.
 
 A workspace plugin is `plugins/NAME.py`, `plugins/NAME/__init__.py`, or `plugins/NAME/graphbuild_NAME/`, a package that
-could be installed as it is. An installed plugin wins over one of the same name in the workspace. The scan of what is
-installed costs 30 ms, so it is remembered as long as the folders that Python imports from are unchanged.
+could be installed as it is. An installed plugin wins over one of the same name in the workspace. What is installed is
+remembered as long as the folders that Python imports from are unchanged, and found without `importlib.metadata`: 15 ms to import.
 """
 
 import importlib
@@ -95,9 +95,7 @@ def _installed(cache: Path) -> list[tuple[str, str]]:
             return found
     except (OSError, ValueError, EOFError, TypeError):
         pass
-    from importlib.metadata import entry_points
-
-    found = sorted({(point.name, point.value.partition(":")[0]) for point in entry_points(group=GROUP)})
+    found = sorted({name: module for path in reversed(sys.path) for name, module in _entry_points(path or os.curdir)}.items())
     temporary = cache.with_suffix(f".{os.getpid()}")
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +104,33 @@ def _installed(cache: Path) -> list[tuple[str, str]]:
     except OSError:
         temporary.unlink(missing_ok=True)
     return found
+
+
+def _entry_points(folder: str) -> Iterable[tuple[str, str]]:
+    """(name, module) of the group's entry points in a folder of packages: https://packaging.python.org/specifications/entry-points."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        if name.endswith((".dist-info", ".egg-info")):
+            try:
+                text = Path(folder, name, "entry_points.txt").read_text("utf-8")
+            except (OSError, UnicodeDecodeError):
+                continue
+            if GROUP in text:
+                yield from parse_entry_points(text)
+
+
+def parse_entry_points(text: str) -> Iterable[tuple[str, str]]:
+    """(name, module) of the group's entry points in the text of an entry_points.txt."""
+    ours = False
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            ours = line == f"[{GROUP}]"
+        elif ours and line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            yield name.strip(), value.partition("[")[0].partition(":")[0].strip()
 
 
 def _changed(path: str) -> int:

@@ -4,6 +4,7 @@ It also knows how a layer's two forms are made from each other, which is why bot
 """
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -108,7 +109,7 @@ class World:
     def layer(self, output: LayerOutput) -> Layer:
         known = self._layers.get(output.tree)
         if known is None:
-            known = Layer(output.tree, self.store.index(output.tree), lambda: self.folder(output))
+            known = Layer(output.tree, self.store.index(output.tree), functools.cache(lambda: self.folder(output)))
             self._layers[output.tree] = known
         return known
 

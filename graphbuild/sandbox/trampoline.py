@@ -13,6 +13,7 @@ with 126 for any other failure. Instructions used (from the Intel SDM and the Ar
     83 F8 FE; 0F 84    cmp eax,-2; je        3100081F; 54000000 cmn w0,#2; b.eq
 """
 
+import functools
 import struct
 from collections.abc import Callable, Mapping, Sequence
 
@@ -123,10 +124,11 @@ def assemble(machine: str, program: Program) -> bytes:
     """The ELF executable. KeyError for a machine without code (see `supports`)."""
     known = _MACHINES[machine]
     # The length of the code does not depend on where the data is: a first pass with any address finds it.
-    offset = _HEADERS + len(_code(known, program, _Data(0)))
+    bound = _bound(machine)
+    offset = _HEADERS + len(bound) + len(_code(known, program, _Data(0)))
     offset += -offset % 8
     data = _Data(_DATA_ADDRESS + offset)
-    code = _code(known, program, data)
+    code = bound + _code(known, program, data)
     identity = b"\x7fELF" + bytes((2, 1, 1)) + bytes(9)
     header = identity + struct.pack("<HHIQQQIHHHHHH", 2, known.elf, 1, _ADDRESS + _HEADERS, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     segments = _segment(5, 0, _ADDRESS, _HEADERS + len(code)) + _segment(6, offset, _DATA_ADDRESS + offset, len(data.content))
@@ -139,7 +141,7 @@ def _segment(flags: int, offset: int, address: int, size: int) -> bytes:
 
 
 def _code(machine: _Machine, program: Program, data: _Data) -> bytes:
-    """The calls in order; behind them the three ends that they jump to."""
+    """The calls in order, but those of `_bound`; behind them the three ends that they jump to."""
 
     def end(message: bytes, status: int) -> bytes:
         text = b"graphbuild: " + message + b"\n"
@@ -158,13 +160,15 @@ def _code(machine: _Machine, program: Program, data: _Data) -> bytes:
     for name, values in reversed(_become(program.switch, data)):
         # A failed call jumps to `stuck`: over the calls after it and over `execute`.
         code = machine.call(machine.calls[name], values) + machine.if_failed(len(code) + len(execute)) + code
-    return _bound(machine) + code + tail
+    return code + tail
 
 
-def _bound(machine: _Machine) -> bytes:
+@functools.cache  # the same in every program
+def _bound(machine: str) -> bytes:
     """Drop every other capability from the bounding set, so that no execve can give it back."""
+    known = _MACHINES[machine]
     dropped = (number for number in range(_CAPABILITIES) if not _KEPT >> number & 1)
-    return b"".join(machine.call(machine.calls["prctl"], (_PR_CAPBSET_DROP, number)) for number in dropped)
+    return b"".join(known.call(known.calls["prctl"], (_PR_CAPBSET_DROP, number)) for number in dropped)
 
 
 def _become(credentials: Credentials | None, data: _Data) -> list[tuple[str, tuple[int, ...]]]:

@@ -58,10 +58,13 @@ def _delete(parent: int, name: str, depth: int, trash: Path, mount: str) -> None
 
 
 def _unlinked(parent: int, name: str) -> bool:
-    """Delete what is no folder. False if it may be one: then it is still to be deleted as one."""
+    """Delete what is no folder, or an empty one. False if it may hold something: then it is still to be deleted as a folder."""
     try:
         os.unlink(name, dir_fd=parent)
     except (IsADirectoryError, PermissionError):
+        with contextlib.suppress(OSError):
+            os.rmdir(name, dir_fd=parent)
+            return True
         return False
     except OSError:
         return True  # gone already, or it stays

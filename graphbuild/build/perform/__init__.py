@@ -1,5 +1,7 @@
 """How each kind of action is keyed and performed: `prepare(action, world) → Prepared`, one module a family of actions."""
 
+from collections.abc import Iterable
+
 from graphbuild.build.perform.prepared import Prepared
 from graphbuild.build.world import World
 from graphbuild.rules.actions import (
@@ -17,7 +19,7 @@ from graphbuild.rules.actions import (
     Union,
 )
 
-__all__ = ["Prepared", "prepare", "reads_workspace"]
+__all__ = ["Prepared", "prepare", "reads_workspace", "warm_up"]
 
 
 def prepare(action: Action, world: World) -> Prepared:  # noqa: PLR0911 - one a family
@@ -62,3 +64,9 @@ def reads_workspace(action: Action) -> bool:
             return False
         case _:
             return True
+
+
+def warm_up(actions: Iterable[Action]) -> None:
+    """Import what the last actions of a build take: they find it there if somebody has time before them."""
+    if any(isinstance(action, Image) for action in actions):
+        import graphbuild.build.perform.image  # noqa: F401

@@ -5,6 +5,7 @@ make such a directory 0755 root, and it covers what is below: a copy into /tmp w
 other attributes in the stack, one more small layer on top says them again.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry, Kind, encode_index, tree_digest
 
+_WORTH_THREADS = 4 << 20  # bytes of content: with less, threads wait for each other more than they do
 _RESTORED = "attributes of directories that the layers below only pass through"
 
 
@@ -103,7 +105,7 @@ def _no_content(entry: Entry) -> int:
 
 
 def _image_layers(layers: list[tuple[LayerOutput, str]], codec: str, world: World, task: Task) -> tuple[ImageLayer, ...]:
-    """The layers as blobs, compressed side by side: the libraries leave the interpreter free while they work."""
+    """The layers as blobs, large ones compressed side by side: the libraries leave the interpreter free while they work."""
 
     def one(pair: tuple[LayerOutput, str]) -> ImageLayer:
         layer, created_by = pair
@@ -112,9 +114,9 @@ def _image_layers(layers: list[tuple[LayerOutput, str]], codec: str, world: Worl
         return ImageLayer(diff_id, size, path, compressed, created_by)
 
     task.progress(0, len(layers), "layers")
-    if len(layers) <= 1:
+    if sum(entry.size for layer, _ in layers for entry in world.layer(layer).entries) < _WORTH_THREADS:
         return tuple(map(one, layers))
-    with ThreadPoolExecutor(min(len(layers), world.settings.jobs)) as pool:
+    with ThreadPoolExecutor(min(len(layers), world.settings.jobs, os.cpu_count() or 1)) as pool:
         return tuple(pool.map(one, layers))
 
 
