@@ -27,13 +27,14 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd plugins/debian && ../../$(BIN)/mypy
+	cd plugins/dockerfile && ../../$(BIN)/mypy
 
 fmt: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 bench: install peers
-	$(BIN)/python -m compileall -q graphbuild plugins/debian/graphbuild_debian
+	$(BIN)/python -m compileall -q graphbuild plugins/debian/graphbuild_debian plugins/dockerfile/graphbuild_dockerfile
 	$(BIN)/python benchmarks/bench.py
 
 docs: install
@@ -41,11 +42,11 @@ docs: install
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml plugins/debian/pyproject.toml
+$(STAMP): pyproject.toml plugins/debian/pyproject.toml plugins/dockerfile/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[dev]' -e plugins/debian
-	$(BIN)/python -m compileall -q graphbuild plugins/debian/graphbuild_debian
+	$(BIN)/python -m pip install --quiet -e '.[dev]' -e plugins/debian -e plugins/dockerfile
+	$(BIN)/python -m compileall -q graphbuild plugins/debian/graphbuild_debian plugins/dockerfile/graphbuild_dockerfile
 	touch $@
 
 peers:

@@ -30,7 +30,7 @@ def main() -> int:
 
 def _main() -> int:
     arguments = sys.argv[1:]
-    if arguments[:1] == ["run"] or not arguments:
+    if not arguments or arguments[0] in ("run", "dockerfile"):
         said = unchanged(certificate_path(arguments))
         if said is not None:
             sys.stderr.write(said)

@@ -24,4 +24,4 @@ def test_the_text_of_entry_points_is_read_as_python_reads_it(text):
 def test_what_is_installed_is_found(tmp_path):
     theirs = sorted({point.name for point in entry_points(group=GROUP)})
     for _ in range(2):  # by looking, and from what is remembered
-        assert [name for name, _ in find_plugins(tmp_path, tmp_path / "cache", ())] == theirs
+        assert [plugin.name for plugin in find_plugins(tmp_path, tmp_path / "cache", ())] == theirs

@@ -15,14 +15,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
+
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 
 GROUP = "graphbuild.plugins"
 FOLDER = "plugins"
 
 
-def find_plugins(root: Path, cache: Path, wanted: Sequence[str]) -> list[tuple[str, Any]]:
-    """Name and RULES of every plugin, sorted by name; only `wanted` ones where that is not empty. GraphbuildError blames a broken one."""
+class Plugin(msgspec.Struct, frozen=True):
+    """What a plugin exports, unchecked: `rules` and `commands`."""
+
+    name: str
+    rules: Any
+    commands: Any
+
+
+def find_plugins(root: Path, cache: Path | None, wanted: Sequence[str]) -> list[Plugin]:
+    """Every plugin, sorted by name; only `wanted` ones where that is not empty. GraphbuildError blames a broken one."""
     installed = dict(_installed(cache))
     local = {name: path for name, path in _local(root) if name not in installed}
     names = sorted({*installed, *local})
@@ -31,10 +41,10 @@ def find_plugins(root: Path, cache: Path, wanted: Sequence[str]) -> list[tuple[s
         hint = f"installed or in {FOLDER}/: {', '.join(names) or 'none'}"
         raise mistake(f"graphbuild.yaml wants the plugin {missing[0]!r}, which is not here", hint=hint)
     chosen = [name for name in names if not wanted or name in wanted]
-    return [(name, _rules(name, installed.get(name), local.get(name))) for name in chosen]
+    return [_plugin(name, installed.get(name), local.get(name)) for name in chosen]
 
 
-def _rules(name: str, module: str | None, path: Path | None) -> Any:
+def _plugin(name: str, module: str | None, path: Path | None) -> Plugin:
     try:
         loaded = importlib.import_module(module) if module else _load(name, path)
     except GraphbuildError:
@@ -45,7 +55,7 @@ def _rules(name: str, module: str | None, path: Path | None) -> Any:
     rules = getattr(loaded, "RULES", None)
     if rules is None:
         raise mistake(f"plugin {name!r} exports no RULES", hint="docs/plugins.md says what a plugin exports")
-    return rules
+    return Plugin(name, rules, getattr(loaded, "COMMANDS", ()))
 
 
 def _load(name: str, path: Path | None) -> ModuleType:
@@ -85,17 +95,19 @@ def _local(root: Path) -> Iterable[tuple[str, Path]]:
             yield name, path
 
 
-def _installed(cache: Path) -> list[tuple[str, str]]:
+def _installed(cache: Path | None) -> list[tuple[str, str]]:
     """(name, module) of every entry point of the group, from the cache where sys.path is unchanged."""
     state = [(path, _changed(path)) for path in sys.path if path.endswith("-packages")]
     found: list[tuple[str, str]]
     try:
-        known_state, found = marshal.loads(cache.read_bytes())
+        known_state, found = marshal.loads(cache.read_bytes() if cache else b"")
         if known_state == state:
             return found
     except (OSError, ValueError, EOFError, TypeError):
         pass
     found = sorted({name: module for path in reversed(sys.path) for name, module in _entry_points(path or os.curdir)}.items())
+    if cache is None:
+        return found
     temporary = cache.with_suffix(f".{os.getpid()}")
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)

@@ -46,8 +46,13 @@ def find_site(folder: Path, store: str | None) -> Site:
 class Project:
     """An opened workspace. Everything it reads is noted in `inputs`, for the certificate of an unchanged build."""
 
-    def __init__(self, site: Site, cache: Path, variables: Mapping[str, str], cancelled: Cancel = never) -> None:
-        """`cache`: the folder for what is remembered between builds, the store's; `variables`: `--set`."""
+    def __init__(
+        self, site: Site, cache: Path, variables: Mapping[str, str], cancelled: Cancel = never, spec: PackageSpec | None = None
+    ) -> None:
+        """`cache`: the folder for what is remembered between builds, the store's; `variables`: `--set`.
+
+        `spec`: a package that is in no file, in the place of the one it names. Its paths may lead anywhere: whoever made it was asked to.
+        """
         self.root = site.root
         self.package = site.package
         self.settings = site.settings
@@ -59,12 +64,14 @@ class Project:
         self.inputs.watch(self.root / LOCK_NAME)
         plugins = find_plugins(self.root, cache / "plugins", self.settings.plugins)
         self.inputs.watch(self.root / "plugins")
-        self.rules: Mapping[str, Rule] = register((("graphbuild", RULES), *plugins), COMMON_ATTRIBUTES)
+        self.rules: Mapping[str, Rule] = register(
+            (("graphbuild", RULES), *((plugin.name, plugin.rules) for plugin in plugins)), COMMON_ATTRIBUTES
+        )
         self.lock = LockFile(self.root)
-        self.surroundings = RuleSettings(f"linux/{oci_architecture()}", self.settings.source_date_epoch)
+        self.surroundings = RuleSettings(f"linux/{oci_architecture()}", self.settings.source_date_epoch, anywhere=spec is not None)
         self.builtins = Builtins(self.root, oci_architecture(), self.inputs.watch)
         self._parsed = ParsedCache(cache / "specs", {rule.name: rule.kind for rule in self.rules.values()})
-        self._packages: dict[str, PackageSpec | None] = {}
+        self._packages: dict[str, PackageSpec | None] = {spec.package: spec} if spec else {}
         self.workspace = Workspace(self, self.rules, variables, self.settings.vars, self.builtins)
 
     def load(self, package: str) -> PackageSpec | None:

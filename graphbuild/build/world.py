@@ -149,7 +149,7 @@ class World:
         destination = self.place(path)
         with writing(destination):
             destination.parent.mkdir(parents=True, exist_ok=True)
-        if not destination.parent.resolve().is_relative_to(self.place("").resolve()):
+        if not os.path.isabs(path) and not destination.parent.resolve().is_relative_to(self.place("").resolve()):
             raise mistake(f"{path} leads out of the workspace through a symlink")
         return destination
 
@@ -256,12 +256,12 @@ class World:
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
-def machine_of(environment: Mapping[str, str]) -> Machine:
+def machine_of(environment: Mapping[str, str], agents: tuple[tuple[str, str], ...] = ()) -> Machine:
     """Docker's predefined proxy variables, in both cases, and the CA bundle that the environment names."""
     names = [case for name in _PROXIES for case in (name, name.lower())]
     bundle = environment.get("GRAPHBUILD_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or ""
     proxies = tuple((name, environment[name]) for name in names if name in environment)
-    return Machine(proxies, bundle if bundle and os.path.isfile(bundle) else "")
+    return Machine(proxies, bundle if bundle and os.path.isfile(bundle) else "", agents)
 
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "riscv64": "riscv64"}

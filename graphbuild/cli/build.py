@@ -13,13 +13,14 @@ from typing import Any
 from graphbuild.build.certificate import remove_certificate, write_certificate
 from graphbuild.build.loop import Loop, Result, outputs_of
 from graphbuild.build.world import BuildSettings, World, machine_of
-from graphbuild.cli.session import Session, secrets, session
+from graphbuild.cli.session import Session, agents, secrets, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
-from graphbuild.rules.actions import Ref
+from graphbuild.rules.actions import Fetch, Ref
 from graphbuild.sandbox.job import Limits
 from graphbuild.sandbox.namespace import Identity, enter
 from graphbuild.sandbox.sandbox import BubblewrapSandbox
+from graphbuild.spec.model import PackageSpec
 from graphbuild.start import certificate_path
 from graphbuild.ui.log import LogSink
 from graphbuild.ui.progress import progress, wants_color
@@ -33,12 +34,12 @@ from graphbuild.values.label import Label
 LOG_KEPT = 16 << 20  # bytes of a step's log that are kept where the workspace says nothing
 
 
-def run(options: Any) -> int:
-    """Build what the options name, or say what would be built. Returns the exit code."""
+def run(options: Any, spec: PackageSpec | None = None) -> int:
+    """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares."""
     started = time.monotonic()
     certificate = certificate_path(sys.argv[1:])  # as `start` looks for it: outside of the namespaces, where the user has another id
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
-    with interruptible() as stop, session(options, report, stop.asked) as opened:
+    with interruptible() as stop, session(options, report, stop.asked, spec) as opened:
         labels = opened.selected(options.labels)
         graph = opened.graph(labels, locked=options.locked)
         given = secrets(options.secret)
@@ -55,7 +56,7 @@ def run(options: Any) -> int:
                     result = _build(opened, graph, world, labels, listener, options, started)
             opened.store.sync()
             _say(results, options.progress)
-            if result.finished.status == "ok" and _repeatable(options):
+            if result.finished.status == "ok" and _repeatable(options) and not graph.warnings and not volatile(graph):
                 _certify(certificate, opened, graph, result)
             return _exit_code(result)
         finally:
@@ -97,7 +98,7 @@ def new_world(
         timeout=limits.timeout,
         output_folder=os.path.abspath(options.output) if getattr(options, "output", None) else "",
     )
-    machine = machine_of(os.environ)
+    machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
     actions = {ref: node.action for ref, node in graph.nodes.items()}
     with opened.store.scratch() as folder, contextlib.closing(BubblewrapSandbox(identity, folder)) as sandbox:
         yield World(opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, actions)
@@ -149,7 +150,13 @@ def _certify(certificate: str, opened: Session, graph: Graph, result: Result) ->
 
 def _repeatable(options: Any) -> bool:
     """Whether the same command line, run again, may be answered from nothing but stats."""
-    return not (options.no_cache or options.events or options.profile or options.output or options.directory or options.secret)
+    asked = (options.no_cache, options.events, options.profile, options.output, options.directory, options.secret, options.ssh)
+    return not any(asked) and getattr(options, "repeatable", True)
+
+
+def volatile(graph: Graph) -> bool:
+    """Whether it asks the network what there is now: then no stat can say that nothing changed."""
+    return any(isinstance(node.action, Fetch) and not node.action.sha256 for node in graph.nodes.values())
 
 
 def _exit_code(result: Result) -> int:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from graphbuild.layers.cancel import Cancelled
+from graphbuild.rules.commands import Command
 from graphbuild.values.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError, lacking
 
 
@@ -28,20 +29,32 @@ def main(arguments: list[str]) -> int:
 def _dispatch(arguments: list[str]) -> int:
     if not sys.platform.startswith("linux"):
         raise lacking("graphbuild runs on Linux: it needs overlayfs and namespaces", "run it in a Linux machine or container")
-    from graphbuild.cli.parser import parse, parser
+    from graphbuild.cli.parser import OWN, parse, parser
 
     if arguments[:1] == ["__complete"]:
         from graphbuild.cli.inspect import complete_words
 
         return complete_words(arguments[1:])
-    options = parse(arguments)
+    plugins = [] if arguments and arguments[0] in OWN else _plugin_commands()
+    options = parse(arguments, plugins)
     if options.command is None:
-        parser().print_help()
+        parser(plugins).print_help()
         return EXIT_OK
     if getattr(options, "directory", None):
         _change_directory(options.directory)
+    for added in plugins:
+        if added.name == options.command:
+            from graphbuild.cli.commands import CommandHost
+
+            return added.run(CommandHost(options), options)
     command: Callable[..., int] = _command(options.command)
     return command(options)
+
+
+def _plugin_commands() -> list[Command]:
+    from graphbuild.cli.commands import plugin_commands
+
+    return plugin_commands()
 
 
 def _change_directory(folder: str) -> None:

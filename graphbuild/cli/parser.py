@@ -4,6 +4,9 @@ import argparse
 from collections.abc import Sequence
 
 from graphbuild import __version__
+from graphbuild.rules.commands import Command
+
+OWN = ("run", "plan", "check", "explain", "graph", "lock", "shell", "cache", "schema", "completion")
 
 _EXAMPLES = """\
 examples:
@@ -25,15 +28,22 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30, width=100)
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options of a command line. Exits with 2 for a wrong one, with 0 after a help text.
+def parse(arguments: Sequence[str], plugins: Sequence[Command] = ()) -> argparse.Namespace:
+    """The options of a command line; `plugins` are the commands that plugins add. Exits with 2 for a wrong one, with 0 after a help text.
 
     What argparse alone would get wrong: a pattern that takes away, `-//x:y`, looks like an option; labels may come after
     options, and so may `-- WORD…`; and `--no-cache :web` is no cache for anything, not for `:web` alone.
     """
-    top = parser()
+    top = parser(plugins)
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    marked = [f" {word}" if word.startswith(("-//", "-:")) else "--no-cache=" if word == "--no-cache" else word for word in arguments[:end]]
+    marked = [
+        f" {word}"
+        if word.startswith(("-//", "-:"))
+        else "--no-cache="
+        if word == "--no-cache" and arguments[0] in ("run", "plan")
+        else word
+        for word in arguments[:end]
+    ]
     options, rest = top.parse_known_args(marked)
     literal = list(arguments[end + 1 :])
     if "words" in options:
@@ -47,7 +57,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     """The whole grammar. Every sub-parser sets `command`."""
     top = argparse.ArgumentParser(
         "graphbuild",
@@ -78,6 +88,8 @@ def parser() -> argparse.ArgumentParser:
     _project(schema)
     completion = _add(commands, "completion", "print a completion script", "source <(graphbuild completion bash)")
     completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+    for command in plugins:
+        _plugin(commands, command)
     return top
 
 
@@ -101,9 +113,6 @@ def _project(parser: argparse.ArgumentParser) -> None:
 def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, example: str) -> None:
     run = _add(commands, name, text, example)
     run.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
-    run.add_argument("-j", "--jobs", type=_positive, metavar="N", help="steps at once (default: one a processor)")
-    run.add_argument("-k", "--keep-going", action="store_true", help="after a failure, build what does not depend on it")
-    run.add_argument("-n", "--dry-run", action="store_true", help="say what would run, and why; the same as `plan`")
     run.add_argument(
         "--no-cache",
         metavar="LABEL",
@@ -113,13 +122,33 @@ def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: 
         help="build again, though the result is known (one target: =LABEL)",
     )
     run.add_argument("-o", "--output", metavar="DIR", help="write outputs below DIR instead of their packages")
+    _building(run)
+
+
+def _building(run: argparse.ArgumentParser) -> None:
+    """What may be said of every build."""
+    run.add_argument("-j", "--jobs", type=_positive, metavar="N", help="steps at once (default: one a processor)")
+    run.add_argument("-k", "--keep-going", action="store_true", help="after a failure, build what does not depend on it")
+    run.add_argument("-n", "--dry-run", action="store_true", help="say what would run, and why; the same as `plan`")
     run.add_argument("--secret", metavar="id=ID,src=FILE|env=NAME", action="append", default=[], help="give a secret to steps")
+    run.add_argument("--ssh", metavar="ID[=SOCKET]", action="append", default=[], help="give an ssh agent to steps that mount it")
     run.add_argument("--progress", choices=("auto", "tty", "plain", "quiet"), default="auto", help="how to show progress (default: auto)")
     run.add_argument("--events", metavar="FILE", help="write a line of JSON an event to FILE (- for stdout)")
     run.add_argument("--profile", metavar="FILE", help="write a trace for chrome://tracing or Perfetto to FILE")
     run.add_argument("--offline", action="store_true", help="fetch nothing: use what the store has")
     run.add_argument("--locked", action="store_true", help="fail where build.lock lacks something, instead of resolving it")
     _project(run)
+
+
+def _plugin(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", command: Command) -> None:
+    """The parser of a plugin's command."""
+    parser = _add(commands, command.name, command.doc, command.example)
+    command.declare(parser)
+    parser.set_defaults(no_cache=None)
+    if command.builds:
+        _building(parser)
+    else:
+        _project(parser)
 
 
 def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -16,6 +16,7 @@ from graphbuild.graph.select import select
 from graphbuild.layers.cancel import never
 from graphbuild.network import DeferredNetwork, Network, OfflineNetwork
 from graphbuild.rules.api import LockContext
+from graphbuild.spec.model import PackageSpec
 from graphbuild.store.store import Store
 from graphbuild.values.errors import mistake
 from graphbuild.values.label import Label
@@ -81,13 +82,18 @@ class Session:
 
 
 @contextlib.contextmanager
-def session(options: Any, report: Callable[[str], None], cancelled: Callable[[], bool] = never) -> Iterator[Session]:
-    """Open the project where the user stands, and its store; a running build's claim on the store is held meanwhile."""
+def session(
+    options: Any, report: Callable[[str], None], cancelled: Callable[[], bool] = never, spec: PackageSpec | None = None
+) -> Iterator[Session]:
+    """Open the project where the user stands, and its store; a running build's claim on the store is held meanwhile.
+
+    `spec`: a package that no file declares (`build.project`).
+    """
     site = find_site(Path.cwd(), options.store)
     network: Network = OfflineNetwork() if getattr(options, "offline", False) else DeferredNetwork(_http)
     store = Store(site.store)
     try:
-        project = Project(site, store.root, variables(options.set), cancelled)
+        project = Project(site, store.root, variables(options.set), cancelled, spec)
         with store.lease():
             yield Session(project, store, network, report)
     finally:
@@ -136,3 +142,15 @@ def _secret(name: str, source: str, variable: str) -> bytes:
     if value is None:
         raise mistake(f"secret {name!r}: the environment has no {variable}", hint=f"name a file: --secret id={name},src=FILE")
     return os.fsencode(value)
+
+
+def agents(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """`--ssh default` and `--ssh ID=SOCKET` (Docker's form): the socket of an ssh agent by id. GraphbuildError where there is none."""
+    found = []
+    for text in texts:
+        name, _, socket = text.partition("=")
+        place = socket or os.environ.get("SSH_AUTH_SOCK", "")
+        if not place or not os.path.exists(place):
+            raise mistake(f"--ssh {text}: there is no agent's socket", hint="start ssh-agent, or name the socket: --ssh default=SOCKET")
+        found.append((name or "default", os.path.abspath(place)))
+    return tuple(found)

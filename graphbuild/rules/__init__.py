@@ -54,10 +54,13 @@ from graphbuild.rules.api import (
     Target,
     layer_target,
 )
+from graphbuild.rules.commands import Command, Host
 from graphbuild.values.config import Config, ConfigPatch, Healthcheck
 from graphbuild.values.digest import Digest, parse_digest
 from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, lacking, mistake
 from graphbuild.values.label import Label
+from graphbuild.values.mode import parse_mode
+from graphbuild.values.patterns import Patterns, read_ignore_file
 
 __all__ = [
     "Action",
@@ -68,6 +71,7 @@ __all__ = [
     "BlobItem",
     "BlobMount",
     "CacheMount",
+    "Command",
     "Config",
     "ConfigExpression",
     "ConfigPatch",
@@ -82,6 +86,7 @@ __all__ = [
     "Folder",
     "GraphbuildError",
     "Healthcheck",
+    "Host",
     "Image",
     "ImageExport",
     "ImageProvider",
@@ -93,6 +98,7 @@ __all__ = [
     "Mount",
     "Origin",
     "Part",
+    "Patterns",
     "Pick",
     "Place",
     "Problem",
@@ -119,4 +125,6 @@ __all__ = [
     "layer_target",
     "mistake",
     "parse_digest",
+    "parse_mode",
+    "read_ignore_file",
 ]

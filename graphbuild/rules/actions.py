@@ -129,8 +129,9 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     """Run a command on a stack; its result is the one layer of what changed, or none.
 
     A `command` that is one string goes to the config's shell (else `/bin/sh -c`); a tuple is executed as it is. User,
-    workdir and env come from `config`. `network` is "none" or "host"; `timeout` in seconds, 0 for none. `hostname`: the step's own;
-    `bare`: its environment is the config's with PATH and HOME, without what else a step is given (SOURCE_DATE_EPOCH, HOSTNAME).
+    workdir and env come from `config`. `network` is "none" or "host"; `timeout` in seconds, 0 for none. `like_docker`: what
+    it sees and what is kept of it are as in a RUN of Docker's engine, in the places where a step is better off otherwise (its host name,
+    no SOURCE_DATE_EPOCH). `proxies`: variables that it sees, and that are in no key.
     """
 
     layers: tuple[Ref, ...]
@@ -139,8 +140,8 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     mounts: tuple[Mount, ...] = ()
     network: Literal["none", "host"] = "none"
     timeout: float = 0
-    hostname: str = ""
-    bare: bool = False
+    like_docker: bool = False
+    proxies: tuple[tuple[str, str], ...] = ()
 
 
 class Copy(msgspec.Struct, frozen=True, tag="copy"):
@@ -175,7 +176,8 @@ class StackTree(msgspec.Struct, frozen=True, tag="stack-tree"):
 
 
 class Pick(msgspec.Struct, frozen=True, tag="pick"):
-    """What `path` names in a tree: a file, or what is in a folder; the wildcards of Go's filepath.Match may choose several.
+    """What `path` names in a tree: a file, or what is in a folder; the wildcards of Go's filepath.Match may choose several, unless it
+    is `plain`.
 
     Symlinks are followed inside the tree. `include`: of a folder only what these patterns choose, each with the folders on the way
     to it. `unpack`: a file that is a tar (of any compression) stands for what is in it.
@@ -185,6 +187,7 @@ class Pick(msgspec.Struct, frozen=True, tag="pick"):
     path: str
     include: tuple[str, ...] = ()
     unpack: bool = False
+    plain: bool = False
 
 
 class TextItem(msgspec.Struct, frozen=True, tag="text-item"):

@@ -10,6 +10,7 @@ from graphbuild.sandbox.stub import Stack
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOSTNAME = "graphbuild"
+DOCKER_HOSTNAME = "buildkitsandbox"
 
 
 class BindMount(msgspec.Struct, frozen=True):
@@ -53,7 +54,7 @@ class Job(msgspec.Struct, frozen=True):
 
     `user` is Docker's USER; `workdir` is made (0755 root) where it does not exist; `timeout` in seconds, 0 for none. `scratch`: an empty
     folder on the store's file system, in which the upper directory is left. `interactive` hands over stdin, stdout,
-    stderr and the terminal. `epoch`: the mtime of directories that the sandbox makes. `bare`: no HOSTNAME in the environment.
+    stderr and the terminal. `epoch`: the mtime of directories that the sandbox makes. `like_docker`: as a RUN of Docker's engine would find it (`rules.actions.Run`).
     """
 
     stack: Stack
@@ -69,8 +70,11 @@ class Job(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     interactive: bool = False
     epoch: int = 0
-    hostname: str = HOSTNAME
-    bare: bool = False
+    like_docker: bool = False
+
+    @property
+    def hostname(self) -> str:
+        return DOCKER_HOSTNAME if self.like_docker else HOSTNAME
 
     def __repr__(self) -> str:
         return f"Job(argv={self.argv!r})"  # never the secrets

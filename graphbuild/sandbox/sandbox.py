@@ -94,7 +94,9 @@ def _credentials(job: Job, identity: Identity) -> users.Credentials:
 
 
 def _environment(job: Job, who: users.Credentials) -> tuple[tuple[str, str], ...]:
-    own = {"PATH": DEFAULT_PATH, "HOME": who.home} if job.bare else {"PATH": DEFAULT_PATH, "HOME": who.home, "HOSTNAME": job.hostname}
+    own = (
+        {"PATH": DEFAULT_PATH, "HOME": who.home} if job.like_docker else {"PATH": DEFAULT_PATH, "HOME": who.home, "HOSTNAME": job.hostname}
+    )
     env = own | dict(job.env) | dict(job.secret_env)
     for name, value in env.items():
         if not name or "=" in name or "\0" in name + value:

@@ -104,6 +104,9 @@ def _digest_of(path: Path, world: World) -> bytes:
 
 def _pick(item: Pick, to: bytes, placing: Placing, world: World) -> None:
     tree = tree_of(item.tree, world)
+    if item.plain:
+        placing.put(tree, os.fsencode(item.path), to)
+        return
     if item.include:
         placing.put(tree, os.fsencode(item.path), to, include=_patterns(item.include))
         return

@@ -15,7 +15,7 @@ from graphbuild.layers.cancel import Cancelled
 from graphbuild.layers.capture import capture
 from graphbuild.layers.stack import Stack
 from graphbuild.rules.actions import AgentMount, BlobMount, CacheMount, Mount, Ref, Run, SecretMount, SourceMount, StackMount, TmpfsMount
-from graphbuild.sandbox.job import HOSTNAME, BindMount, Job, SecretFile, Tmpfs
+from graphbuild.sandbox.job import BindMount, Job, SecretFile, Tmpfs
 from graphbuild.sandbox.namespace import not_mapped
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.config import Config
@@ -43,8 +43,8 @@ def prepare_run(action: Run, world: World) -> Prepared:
         Field("epoch", world.settings.epoch),
         Field("ids", world.settings.ids),
     )
-    if action.hostname or action.bare:
-        fields += (Field("hostname", action.hostname), Field("bare", action.bare))
+    if action.like_docker:
+        fields += (Field("like_docker", value=True),)
     return Prepared(fields, lambda task: _perform(action, config, argv, world, task), logs=True)
 
 
@@ -109,7 +109,8 @@ def job_of(
 ) -> Job:
     mounts = [made for mount in action.mounts for made in _mount(mount, scratch, world, held)]
     own = dict(config.env)
-    extra: list[tuple[str, str]] = [] if action.bare else [("SOURCE_DATE_EPOCH", str(world.settings.epoch))]
+    extra: list[tuple[str, str]] = [] if action.like_docker else [("SOURCE_DATE_EPOCH", str(world.settings.epoch))]
+    extra.extend(action.proxies)
     if action.network == "host":
         extra.extend(world.machine.proxies)
         if world.machine.ca_bundle:
@@ -132,8 +133,7 @@ def job_of(
         limits=world.settings.limits,
         scratch=scratch,
         epoch=world.settings.epoch,
-        hostname=action.hostname or HOSTNAME,
-        bare=action.bare,
+        like_docker=action.like_docker,
     )
 
 

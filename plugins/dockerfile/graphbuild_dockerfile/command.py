@@ -1,0 +1,186 @@
+"""`graphbuild dockerfile CONTEXT`: the command line of `docker build` as targets."""
+
+import os
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from graphbuild.rules import Command, Host, mistake
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
+_FORMATS = {
+    "oci": ("image", "oci"),
+    "oci-archive": ("image", "archive"),
+    "docker": ("image", "docker"),
+    "dir": ("files", "dir"),
+    "tar": ("files", "tar"),
+}
+_TYPES = {"local": "dir"}
+
+
+def declare(parser: "ArgumentParser") -> None:
+    add = parser.add_argument
+    add("context", metavar="CONTEXT", nargs="?", default=".", help="the folder that COPY and ADD take from (default: this one)")
+    add("-f", "--file", metavar="FILE", help="the Dockerfile (default: CONTEXT/Dockerfile)")
+    add("--target", metavar="STAGE", default="", help="the stage to build (default: the last)")
+    add("--build-arg", metavar="NAME[=VALUE]", action="append", default=[], help="the value of an ARG; without one, the environment's")
+    add("--build-context", metavar="NAME=PLACE", action="append", default=[], help="what FROM NAME and --from=NAME stand for")
+    add("--label", metavar="NAME=VALUE", action="append", default=[], help="a label for the image")
+    add("-t", "--tag", metavar="NAME", action="append", default=[], help="a name for the image")
+    add("-o", "--output", dest="to", metavar="FORMAT:PATH", action="append", default=[], help="oci:DIR, docker:FILE, tar:FILE or dir:DIR")
+    add("--platform", metavar="OS/ARCH", default="", help="the platform to build for")
+    add("--network", choices=("default", "host", "none"), default="default", help="of each RUN that does not say one (default: host)")
+    add("--no-cache", dest="no_cache", action="append_const", const="", help="build again, though results are known")
+
+
+def run(host: Host, options: "Namespace") -> int:
+    """Build it; returns the exit code."""
+    folder = options.context
+    if not os.path.isdir(folder):
+        raise mistake(f"the context {folder!r} is not a folder", hint="URLs and archives are not supported: fetch and unpack them first")
+    name = _NAME.sub("-", os.path.basename(os.path.abspath(folder))) or "context"
+    contexts: dict[str, str] = {}
+    bases: dict[str, dict[str, Any]] = {}
+    for text in options.build_context:
+        _add_context(text, host, contexts, bases)
+    arguments, repeatable = _arguments(options.build_arg)
+    attributes = {
+        "context": host.path(folder),
+        "file": _file(options),
+        "target": options.target,
+        "args": arguments,
+        "contexts": contexts,
+        "labels": dict(_pair(text, "--label") for text in options.label),
+        "network": "none" if options.network == "none" else "host",
+        "platform": options.platform,
+    }
+    targets: dict[str, dict[str, Any]] = {"bases": bases, "steps": {name: {"dockerfile": attributes}}, "outputs": {}}
+    outputs = _outputs(options, name, host)
+    targets["outputs"] = outputs
+    return host.build(targets, [f"//:{label}" for label in outputs or (name,)], repeatable=repeatable)
+
+
+def _file(options: "Namespace") -> str:
+    """The Dockerfile, absolute."""
+    path = options.file or os.path.join(options.context, "Dockerfile")
+    if not os.path.isfile(path):
+        raise mistake(f"failed to read dockerfile: no such file: {path}", hint="say which with -f FILE")
+    return os.path.abspath(path)
+
+
+def _pair(text: str, flag: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name:
+        raise mistake(f"{flag} {text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _arguments(texts: Sequence[str]) -> tuple[dict[str, str], bool]:
+    """The build arguments; whether none came from the environment."""
+    found: dict[str, str] = {}
+    repeatable = True
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name:
+            raise mistake(f"--build-arg {text!r} is not NAME=VALUE")
+        if equals:
+            found[name] = value
+        else:
+            repeatable = False
+            if name in os.environ:
+                found[name] = os.environ[name]
+    return found, repeatable
+
+
+def _add_context(text: str, host: Host, contexts: dict[str, str], bases: dict[str, dict[str, Any]]) -> None:
+    """A named context: a folder as it is; an image or a tar as a base of its own."""
+    name, equals, place = text.partition("=")
+    if not name or not equals or not place:
+        raise mistake(f"--build-context {text!r} is not NAME=PLACE", hint="for example base=oci-layout://DIR:TAG")
+    scheme, found, rest = place.partition("://")
+    if not found:
+        if not os.path.isdir(place):
+            raise mistake(f"--build-context {name}: no such folder: {place}")
+        contexts[name] = host.path(place)
+        return
+    base = _base(name, scheme, rest, host)
+    label = f"context-{len(bases)}"
+    bases[label] = base
+    contexts[name] = f":{label}"
+
+
+def _base(name: str, scheme: str, rest: str, host: Host) -> dict[str, Any]:
+    match scheme:
+        case "oci-layout":
+            path, reference = _reference(rest)
+            return {"oci": {"path": host.path(path), "reference": reference}}
+        case "docker-archive" | "oci-archive":
+            path, reference = _reference(rest)
+            return {"oci": {"path": host.path(path), "reference": reference}}
+        case "tar":
+            return {"tar": {"path": host.path(rest)}}
+        case "docker-image":
+            raise mistake(
+                f"--build-context {name}: pulling {rest!r} from a registry is not supported yet",
+                hint=f"copy it first: skopeo copy docker://{rest} oci:DIR, then {name}=oci-layout://DIR",
+            )
+    raise mistake(
+        f"--build-context {name}: {scheme}:// is not supported", hint="a folder, oci-layout://, oci-archive://, docker-archive:// or tar://"
+    )
+
+
+def _reference(rest: str) -> tuple[str, str]:
+    """A path and the tag or digest after it, where the path as a whole is none."""
+    if os.path.exists(rest):
+        return rest, ""
+    path, at, digest = rest.partition("@")
+    if at and os.path.exists(path.partition(":")[0] if not os.path.exists(path) else path):
+        return (path if os.path.exists(path) else path.partition(":")[0]), digest
+    path, _, tag = rest.rpartition(":")
+    if not path or not os.path.exists(path):
+        raise mistake(f"no such image: {rest}")
+    return path, tag
+
+
+def _outputs(options: "Namespace", name: str, host: Host) -> dict[str, dict[str, Any]]:
+    """The outputs that `-o` asks for: one image for all formats of images, and files."""
+    image: dict[str, str] = {}
+    files: dict[str, str] = {}
+    for text in options.to:
+        format_, path = _destination(text)
+        if format_ not in _FORMATS:
+            raise mistake(f"-o {text}: unknown format {format_!r}", hint=f"one of {', '.join(_FORMATS)}, as FORMAT:PATH")
+        if not path or path == "-":
+            raise mistake(f"-o {text}: it needs a path", hint=f"for example -o {format_}:dist/{name}")
+        rule, key = _FORMATS[format_]
+        (image if rule == "image" else files)[key] = host.path(path)
+    outputs: dict[str, dict[str, Any]] = {}
+    if image or options.tag:
+        outputs[f"{name}.image"] = {"from": [name], "image": {"tags": list(options.tag), "to": image}}
+    if files:
+        outputs[f"{name}.files"] = {"from": [name], "files": {"to": files}}
+    return outputs
+
+
+def _destination(text: str) -> tuple[str, str]:
+    """FORMAT:PATH, or Docker's type=FORMAT,dest=PATH."""
+    if "=" in text.partition(":")[0]:
+        fields = dict(field.partition("=")[::2] for field in text.split(","))
+        kind = fields.get("type", "")
+        return _TYPES.get(kind, kind), fields.get("dest", "")
+    format_, colon, path = text.partition(":")
+    return (format_, path) if colon else ("dir", text)
+
+
+COMMANDS = (
+    Command(
+        "dockerfile",
+        "build a Dockerfile",
+        "graphbuild dockerfile . -t app:latest -o docker:app.tar",
+        declare,
+        run,
+    ),
+)

@@ -1,0 +1,205 @@
+"""Stages to actions: which stages are needed, what each stands on, and its instructions one after the other.
+
+A stage that nothing needs is never looked at. What an instruction does is said by `copying`, `running` and `configuring`.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from graphbuild.rules import Config, Folder, GraphbuildError, Pick, Put, Ref, Snapshot, StackTree
+from graphbuild_dockerfile import configuring, copying, running
+from graphbuild_dockerfile.environment import PATH, platform_arguments
+from graphbuild_dockerfile.instructions import Add, Arg, Copy, Instruction, Run
+from graphbuild_dockerfile.names import familiar, is_reference
+from graphbuild_dockerfile.program import Program, Stage, parse_trigger
+from graphbuild_dockerfile.state import Plan, State, child, problem
+from graphbuild_dockerfile.text import Node
+from graphbuild_dockerfile.words import expand
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is asked of a Dockerfile. `contexts` are named ones: a target's Snapshot or a Folder each; `args` are build arguments."""
+
+    folder: Folder
+    target: str = ""
+    args: Mapping[str, str] = {}
+    contexts: Mapping[str, Snapshot | Folder] = {}
+    network: str = "host"
+    platform: str = ""  # that is built on
+    wanted: str = ""  # that is built for
+
+
+class Stages:
+    """The stages of one Dockerfile. Each that is asked for is walked once."""
+
+    def __init__(self, program: Program, request: Request, plan: Plan) -> None:
+        self.program = program
+        self.request = request
+        self.plan = plan
+        self.escape = program.directives.escape
+        self._contexts = {familiar(name).lower(): source for name, source in request.contexts.items()}
+        self._states: dict[int, State] = {}
+        self._snapshots: dict[str, State] = {}
+        self.globals = self._globals()
+
+    def target(self) -> State:
+        """The stage that is asked for, walked. GraphbuildError for one that does not exist."""
+        stages = self.program.stages
+        wanted = self.request.target
+        if not wanted:
+            return self.stage(stages[-1])
+        found = self._named(wanted, len(stages))
+        if found is None:
+            names = ", ".join(stage.name for stage in stages if stage.name)
+            raise self.plan.context.mistake(f'target stage "{wanted}" could not be found', hint=f"stages: {names}" if names else "")
+        return self.stage(found)
+
+    def stage(self, stage: Stage) -> State:
+        known = self._states.get(stage.index)
+        if known is None:
+            known = self._states[stage.index] = self._walk(stage)
+        return known
+
+    def source(self, name: str, before: int, node: Node) -> Folder | StackTree:
+        """The tree that a `from=` names: a stage before, by name or number, a named context, or an image."""
+        if name.isdigit():
+            if int(name) >= before:
+                raise problem(node, self.plan.file, f"invalid stage index {name}: only stages before this one can be copied from")
+            return StackTree(self.stage(self.program.stages[int(name)]).layers)
+        found = self._named(name, before)
+        if found is not None:
+            return StackTree(self.stage(found).layers)
+        context = self._contexts.get(familiar(name).lower())
+        if isinstance(context, Folder):
+            return context
+        if context is not None:
+            return StackTree(context.layers)
+        if name == "scratch":
+            return StackTree(())
+        raise self._no_image(name, node)
+
+    def expand(self, word: str, state: State, node: Node) -> str:
+        """A word of an instruction with the variables of its stage filled in."""
+        return self._expand(word, state.env, node)
+
+    def fault(self, node: Node, message: str, hint: str = "") -> GraphbuildError:
+        return problem(node, self.plan.file, message, hint)
+
+    def _expand(self, word: str, env: Mapping[str, str], node: Node) -> str:
+        try:
+            return expand(word, env, self.escape)
+        except GraphbuildError as error:
+            raise problem(node, self.plan.file, error.problems[0].message, error.problems[0].hint) from None
+
+    def _named(self, name: str, before: int) -> Stage | None:
+        """The last stage of that name among the first `before`."""
+        stages = self.program.stages[:before]
+        found = next((stage for stage in reversed(stages) if stage.name and stage.name == name.lower()), None)
+        if found is None and name.isdigit() and int(name) < len(stages):
+            return stages[int(name)]
+        return found
+
+    def _globals(self) -> dict[str, str]:
+        """The ARGs before the first FROM, and the platforms: what FROM sees, and what an ARG in a stage inherits."""
+        request = self.request
+        stage = request.target or (self.program.stages[-1].name or str(len(self.program.stages) - 1))
+        found = platform_arguments(request.platform, request.wanted or request.platform, stage or "default")
+        for instruction in self.program.arguments:
+            for argument in instruction.arguments:
+                name = self._expand(argument.name, found, instruction.node)
+                value = request.args.get(name)
+                if value is None and argument.value is not None:
+                    value = self._expand(argument.value, found, instruction.node)
+                if value is not None:
+                    found[name] = value
+        return {**found, **{name: value for name, value in request.args.items() if name in found}}
+
+    def _walk(self, stage: Stage) -> State:
+        name = stage.name or str(stage.index)
+        override = self._contexts.get(stage.name) if stage.name else None
+        if override is not None:
+            return self._context(override, name, stage.start.node)
+        state = self._base(stage, name)
+        triggers = state.config.on_build
+        state.change(on_build=())
+        for text in triggers:
+            self._instruction(self._trigger(text, stage), state, stage)
+        for instruction in stage.instructions:
+            self._instruction(instruction, state, stage)
+        return state
+
+    def _trigger(self, text: str, stage: Stage) -> Instruction:
+        trigger = parse_trigger(text, stage.start.node.place(self.plan.file))
+        node = msgspec.structs.replace(trigger.node, line=stage.start.node.line, source=stage.start.node.source)
+        return msgspec.structs.replace(trigger, node=node)
+
+    def _base(self, stage: Stage, name: str) -> State:
+        """What a stage begins with."""
+        image = self._expand(stage.start.image, self.globals, stage.start.node)
+        platform = self._expand(stage.start.platform, self.globals, stage.start.node) if stage.start.platform else ""
+        if not image:
+            raise self.fault(stage.start.node, f"base name ({stage.start.image}) should not be blank", "give its ARG a default")
+        below = self._named(image, stage.index) if not image.isdigit() else None
+        if below is not None:
+            return child(self.stage(below), name, platform)
+        context = self._contexts.get(familiar(image).lower())
+        if context is not None:
+            return self._context(context, name, stage.start.node, platform)
+        if image == "scratch":
+            return self._with_path(State(name, Config(), {}, platform=platform))
+        if not is_reference(image):
+            raise self.fault(stage.start.node, f"failed to parse stage name {image!r}: invalid reference format")
+        raise self._no_image(image, stage.start.node)
+
+    def _context(self, source: Snapshot | Folder, name: str, node: Node, platform: str = "") -> State:
+        if isinstance(source, Folder):
+            ref = self.plan.add(f"{name} files", Put((Pick(source, ""),), "/"), node)
+            return self._with_path(State(name, Config(), {}, (ref,), platform=platform))
+        known = self._snapshots.get(name)
+        if known is None:
+            config = self.plan.context.config_of(source)
+            known = self._snapshots[name] = self._with_path(State(name, config, dict(config.env), source.layers, platform=platform))
+        return child(known, name, platform)
+
+    def _with_path(self, state: State) -> State:
+        if "PATH" not in state.env:
+            state.env["PATH"] = PATH
+            state.change(env=(*state.config.env, ("PATH", PATH)))
+        return state
+
+    def _no_image(self, name: str, node: Node) -> GraphbuildError:
+        hint = f"give it: --build-context {name}=oci-layout://DIR, or `contexts: {{{name}: //package:target}}`"
+        return self.fault(node, f"no image {name!r}: pulling from registries is not supported yet", hint)
+
+    def _instruction(self, instruction: Instruction, state: State, stage: Stage) -> None:
+        state.number += 1
+        match instruction:
+            case Run():
+                running.run(instruction, state, stage, self)
+            case Copy() | Add():
+                copying.copy(instruction, state, stage, self)
+            case Arg():
+                self._argument(instruction, state)
+            case _:
+                configuring.configure(instruction, state, self)
+
+    def _argument(self, said: Arg, state: State) -> None:
+        for argument in said.arguments:
+            name = self.expand(argument.name, state, said.node)
+            value = self.request.args.get(name)
+            if value is None:
+                value = self.globals.get(name) if argument.value is None else self.expand(argument.value, state, said.node)
+            state.args[name] = value
+            if value is not None:
+                state.env[name] = value
+
+    def layer(self, put: Put, keyword: str, node: Node, state: State) -> Ref:
+        """Add what is put into the stage's files as its next layer."""
+        ref = self.plan.add(state.action(keyword), put, node)
+        state.layers = (*state.layers, ref)
+        return ref
+
+    def snapshot(self, state: State, needs: tuple[Ref, ...]) -> Snapshot:
+        """What the stage offers."""
+        return Snapshot(state.layers, (state.config,), needs)

@@ -1,0 +1,69 @@
+"""A stage while its instructions are walked: its layers, its environment, and the config its image will have."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from graphbuild.rules import Action, Config, Context, GraphbuildError, Origin, Problem, Ref
+from graphbuild_dockerfile.text import Node
+
+
+class Plan:
+    """The actions of a whole Dockerfile, as its stages add them."""
+
+    def __init__(self, context: Context, file: str) -> None:
+        self.context = context
+        self.file = file
+        self.actions: list[tuple[str, Action]] = []
+        self.origins: list[tuple[str, Origin]] = []
+        self._names: set[str] = set()
+
+    def add(self, name: str, action: Action, node: Node) -> Ref:
+        """Add an action of an instruction; its name is made unique."""
+        unique, number = name, 2
+        while unique in self._names:
+            unique, number = f"{name} {number}", number + 1
+        self._names.add(unique)
+        self.actions.append((unique, action))
+        self.origins.append((unique, Origin(self.file, node.line, " ".join(node.code.split()))))
+        return self.context.ref(unique)
+
+
+class State(msgspec.Struct):
+    """`env` is what an instruction sees: ENV and ARG by one name, whichever came last. `args` are the declared ARGs with their values."""
+
+    name: str
+    config: Config
+    env: dict[str, str]
+    layers: tuple[Ref, ...] = ()
+    args: dict[str, str | None] = {}
+    number: int = 0  # of the instruction that is walked, from 1
+    cmd_set: bool = False
+    platform: str = ""
+
+    def action(self, keyword: str) -> str:
+        """What the action of the current instruction is called: stage, number in it, keyword."""
+        return f"{self.name}/{self.number} {keyword}"
+
+    def change(self, **changes: object) -> None:
+        """Change the config."""
+        self.config = msgspec.structs.replace(self.config, **changes)
+
+    @property
+    def workdir(self) -> str:
+        return self.config.workdir or "/"
+
+
+def child(parent: State, name: str, platform: str) -> State:
+    """A stage that begins where another ends."""
+    return State(name, parent.config, dict(parent.env), parent.layers, dict(parent.args), platform=platform or parent.platform)
+
+
+def problem(node: Node, file: str, message: str, hint: str = "") -> GraphbuildError:
+    """A mistake in an instruction."""
+    return GraphbuildError(Problem(message, node.place(file), hint))
+
+
+def merged(pairs: tuple[tuple[str, str], ...], more: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Pairs with others put in: a name keeps its place, new ones come last."""
+    return tuple({**dict(pairs), **more}.items())
