@@ -7,11 +7,10 @@ answer depends on: what was read, the outputs, the store's generation (gc and re
 import contextlib
 import marshal
 import os
+import struct
 import sys
-from array import array
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from itertools import chain
 from pathlib import Path
 
 from graphbuild.build.exports import output_paths
@@ -31,7 +30,7 @@ def write_certificate(
     ours = _by_folder((*_outputs(outputs), *_code(), str(generation)))
     try:
         payload = marshal.dumps((_packed(inputs.watched) + _packed(ours), sorted(environment.items()), said))
-    except OverflowError:  # a number beyond 63 bits, from a peculiar file system
+    except struct.error:  # a number beyond 63 bits, from a peculiar file system
         return False
     temporary = f"{path}.{os.getpid()}"
     try:
@@ -80,7 +79,7 @@ def _signature(name: bytes) -> Signature | None:
 
 def _packed(watched: Watched) -> list[Folder]:
     """What is watched in as few objects as can be: reading them is a part of every unchanged build."""
+    pack = struct.Struct("=5q").pack
     return [
-        (folder, b"\0".join(names), array("q", chain.from_iterable(sign or _ABSENT for sign in names.values())).tobytes())
-        for folder, names in watched.items()
+        (folder, b"\0".join(names), b"".join([pack(*(sign or _ABSENT)) for sign in names.values()])) for folder, names in watched.items()
     ]

@@ -28,6 +28,8 @@ from graphbuild.values.errors import mistake
 IGNORE_FILE = ".graphbuildignore"
 _GRAIN = 50_000_000  # ns: the coarsest clock tick of a local file system, with room
 
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # what became a fifo must not block
+
 Signature = tuple[int, int, int, int, int]  # size, mtime_ns, ctime_ns, inode, mode
 Watched = dict[bytes, dict[bytes, Signature | None]]  # folder, with its slash → name → what it was; None: not there
 
@@ -114,7 +116,7 @@ class Inputs:
     def _note(self, names: dict[bytes, Signature | None], name: bytes, status: os.stat_result) -> Signature:
         """Remember what a path was."""
         sign = names[name] = signature(status)
-        if self._is_racy(sign):
+        if sign[1] >= self._settled or sign[2] >= self._settled:
             self.racy = True
         return sign
 
@@ -129,7 +131,8 @@ class Inputs:
         found: dict[bytes, Signature] = {}
         for start in _starts(positive):
             self._refuse_links("/".join(part for part in (sources.folder, start) if part))
-            self._walk(folder, os.fsencode(start), chosen, self._ignored(sources.folder), found)
+            every = len(positive) == len(sources.patterns)
+            self._walk(folder, os.fsencode(start), chosen, self._ignored(sources.folder), found, all_below=every)
         for pattern in positive:
             name = os.fsencode(pattern)
             if is_literal(pattern) and name not in found and not any(path.startswith(name + b"/") for path in found):
@@ -145,8 +148,13 @@ class Inputs:
         chosen: Match,
         ignored: Callable[[bytes, bool], bool] | None,
         found: dict[bytes, Signature],
+        *,
+        all_below: bool,
     ) -> None:
-        """Collect into `found` all that is chosen at or below `start` (relative to `folder`), as it is now."""
+        """Collect into `found` all that is chosen at or below `start` (relative to `folder`), as it is now.
+
+        `all_below`: what is below a chosen folder is chosen, without asking.
+        """
         status = self.watch(os.path.join(folder, start) if start else folder)
         if status is None:
             return
@@ -154,26 +162,28 @@ class Inputs:
             if chosen(start):
                 found[start] = signature(status)
             return
-        stack = [start]
+        stack = [(start, all_below and chosen(start))]
         while stack:
-            relative = stack.pop()
+            relative, whole = stack.pop()
             absolute = os.path.join(folder, relative) if relative else folder
             prefix = relative + b"/" if relative else b""
             names = self.watched.setdefault(absolute + b"/", {})
+            note = self._note
             check(self._cancelled)
             with os.scandir(absolute) as entries:
                 for entry in entries:
-                    path = prefix + entry.name
+                    name = entry.name
+                    path = prefix + name
                     is_folder = entry.is_dir(follow_symlinks=False)
                     if ignored is not None and ignored(path, is_folder):
                         continue
-                    if is_folder:
-                        stack.append(path)
-                        sign = self._note(names, entry.name, entry.stat(follow_symlinks=False))
-                        if chosen(path):
+                    taken = whole or chosen(path)
+                    if taken or is_folder:
+                        sign = note(names, name, entry.stat(follow_symlinks=False))
+                        if taken:
                             found[path] = sign
-                    elif chosen(path):
-                        found[path] = self._note(names, entry.name, entry.stat(follow_symlinks=False))
+                        if is_folder:
+                            stack.append((path, taken and all_below))
 
     def listing(self, folder: bytes) -> list[tuple[bytes, os.stat_result]]:
         """The names in a folder, with their lstat; each is noted."""
@@ -192,9 +202,8 @@ class Inputs:
 
     def open(self, path: bytes, signature_: Signature) -> int:
         """Open a file that was looked at; GraphbuildError when it is not what it was any more."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            descriptor = os.open(path, flags)
+            descriptor = os.open(path, _OPEN)
         except OSError as error:
             raise mistake(f"{os.fsdecode(path)} went away while it was built from: {error.strerror}") from None
         if signature(os.fstat(descriptor)) != signature_:
@@ -205,14 +214,20 @@ class Inputs:
     def _sources(self, folder: bytes, found: dict[bytes, Signature]) -> list[SourceFile]:
         """What was found, sorted, with the digests of the files. GraphbuildError for a device, a fifo or a socket."""
         digests = self._digests(folder, {path: sign for path, sign in found.items() if stat.S_ISREG(sign[4])})
-        return [_source(folder, path, found[path], digests.get(path)) for path in sorted(found)]
+        sources = []
+        for path in sorted(found):
+            sign, digest = found[path], digests.get(path)
+            if digest is None:
+                sources.append(_other(folder, path, sign))
+            else:
+                sources.append(SourceFile(path, Kind.FILE, 0o755 if sign[4] & 0o100 else 0o644, sign[0], digest, b"", sign))
+        return sources
 
     def _digests(self, folder: bytes, files: Mapping[bytes, Signature]) -> dict[bytes, bytes]:
         with self._opening:
             cache = self._caches.get(folder) or self._caches.setdefault(folder, StatCache(self._cache_folder, folder))
-        known = {path: cache.get(path, sign) for path, sign in files.items()}
-        unknown = sorted(path for path, digest in known.items() if digest is None)
-        digests = {path: digest for path, digest in known.items() if digest is not None}
+        digests = cache.known(files)
+        unknown = sorted(files.keys() - digests.keys()) if len(digests) < len(files) else []
         for path, digest in zip(unknown, hash_files(folder, [(path, files[path][0]) for path in unknown], self._cancelled), strict=True):
             digests[path] = digest
             if not self._is_racy(files[path]):
@@ -253,14 +268,12 @@ def _reading() -> Iterator[None]:
         raise mistake(f"cannot read {os.fsdecode(error.filename or b'a source')}: {error.strerror}", hint=hint) from None
 
 
-def _source(folder: bytes, path: bytes, sign: Signature, digest: bytes | None) -> SourceFile:
-    size, mode = sign[0], sign[4]
-    if digest is not None:
-        return SourceFile(path, Kind.FILE, 0o755 if mode & 0o100 else 0o644, size, digest, signature=sign)
-    if stat.S_ISDIR(mode):
+def _other(folder: bytes, path: bytes, sign: Signature) -> SourceFile:
+    """What is no file, as a source."""
+    if stat.S_ISDIR(sign[4]):
         return SourceFile(path, Kind.DIRECTORY, 0o755)
     absolute = os.path.join(folder, path)
-    if stat.S_ISLNK(mode):
+    if stat.S_ISLNK(sign[4]):
         return SourceFile(path, Kind.SYMLINK, 0o777, target=os.readlink(absolute), signature=sign)
     raise mistake(f"{os.fsdecode(absolute)} is neither a file, a folder nor a symlink", hint=f"exclude it, or list it in {IGNORE_FILE}")
 

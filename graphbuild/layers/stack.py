@@ -48,8 +48,12 @@ class Layer(msgspec.Struct, eq=False):
         if self._made is None:
             nodes = {entry.path: entry for entry in self.entries}
             implicit = set()
-            for entry in self.entries:
-                folder = entry.path.rpartition(b"/")[0]
+            last = b""
+            for path in list(nodes):
+                folder = path.rpartition(b"/")[0]
+                if folder == last:
+                    continue
+                last = folder
                 while folder and folder not in nodes:
                     nodes[folder] = Entry(folder, Kind.DIRECTORY, _DEFAULT_MODE)
                     implicit.add(folder)
@@ -139,9 +143,10 @@ class Stack:
                 if made_of and path in made_of[0].implicit and self.lookup(path) != Entry(path, Kind.DIRECTORY, _DEFAULT_MODE):
                     wrong.add(path)
             for entry in layer.entries:
-                folder = entry.path.rpartition(b"/")[0]
-                if entry.kind is Kind.WHITEOUT and folder and self._made_of(folder) == (layer,):
-                    wrong.add(folder)
+                if entry.kind is Kind.WHITEOUT:
+                    folder = entry.path.rpartition(b"/")[0]
+                    if folder and self._made_of(folder) == (layer,):
+                        wrong.add(folder)
         # That layer's own parents must not be implicit in turn.
         return sorted({path[:at] for folder in wrong for path in [folder + b"/"] for at in range(len(path)) if path[at : at + 1] == b"/"})
 

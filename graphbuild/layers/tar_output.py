@@ -4,9 +4,11 @@ It knows blocks and contents, not headers. A content must be as long as its entr
 """
 
 import os
+from types import TracebackType
+from typing import Self
 
+from graphbuild.layers.aside import Aside
 from graphbuild.layers.cancel import Cancel, check
-from graphbuild.layers.side_hash import SideHash
 from graphbuild.layers.writeback import start_writing_out
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.entry import Entry
@@ -14,24 +16,38 @@ from graphbuild.values.errors import GraphbuildError, is_full, mistake
 
 _BUFFER = 1 << 20
 _BLOCK = 512
-_SMALL = _BUFFER // 2  # a content up to here is read in one call, after room for it was made
+_SMALL = _BUFFER // 2  # a file below this is read in one call, after room for it was made
 _WRITTEN_OUT = 8 << 20  # bytes after which the disk is given something to do
 _PADDING = bytes(_BLOCK)
 
 
 class Output:
-    """A buffer before a descriptor. Everything that leaves it is hashed and counted: while one buffer is hashed, the other is filled."""
+    """A buffer before a descriptor. All that leaves it is hashed and written on the side, while another one is filled.
 
-    __slots__ = ("_cancelled", "_fd", "_hasher", "_other", "_size", "_used", "_view")
+    Used as a context manager, within which it waits for what it handed over.
+    """
 
-    def __init__(self, fd: int, hasher: SideHash, cancelled: Cancel) -> None:
+    __slots__ = ("_cancelled", "_fd", "_hash", "_hashing", "_other", "_size", "_used", "_view", "_writing")
+
+    def __init__(self, fd: int, cancelled: Cancel) -> None:
+        import hashlib
+
         self._fd = fd
-        self._hasher = hasher
         self._cancelled = cancelled
+        self._hash = hashlib.sha256()
+        self._hashing = Aside(self._hash.update)
+        self._writing = Aside(self._write)
         self._view = memoryview(bytearray(_BUFFER))
         self._other = memoryview(b"")
         self._used = 0
         self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._hashing.__exit__(kind, error, trace)
+        self._writing.__exit__(kind, error, trace)
 
     def put(self, data: bytes) -> None:
         """Add a few blocks."""
@@ -40,27 +56,28 @@ class Output:
         if end > _BUFFER:
             self._flush()
             if len(data) > _BUFFER:
-                self._write(memoryview(data))
+                self._hand_over(memoryview(data))
                 return
             used, end = 0, len(data)
         self._view[used:end] = data
         self._used = end
 
-    def content(self, entry: Entry, fd: int) -> None:
-        """Add a file's content and its padding; closes `fd`."""
+    def content(self, header: bytes, entry: Entry, fd: int) -> None:
+        """Add a file: its header blocks, its content and the padding; closes `fd`."""
+        size = entry.size
         try:
-            if entry.size <= _SMALL:
-                self._small(entry, fd)
+            if len(header) + size < _SMALL:
+                self._small(header, entry, fd)
             else:
+                self.put(header)
                 self._large(entry, fd)
+                self.put(_PADDING[: -size % _BLOCK])
         except OSError as error:
             if is_full(error):  # the buffer was written out meanwhile
                 raise
             raise mistake(f"cannot read {os.fsdecode(entry.path)}: {error.strerror}") from None
         finally:
             os.close(fd)
-        if rest := -entry.size % _BLOCK:
-            self.put(_PADDING[:rest])
 
     def span(self, fd: int, offset: int, left: int) -> None:
         """Add bytes of another tar of the store."""
@@ -74,21 +91,25 @@ class Output:
             offset += got
             left -= got
 
-    def _small(self, entry: Entry, fd: int) -> None:
-        # One byte more than expected is asked for: a short answer then proves the end without another call.
+    def _small(self, header: bytes, entry: Entry, fd: int) -> None:
         size = entry.size
-        if self._used + size >= _BUFFER:
+        if self._used + len(header) + size + _BLOCK > _BUFFER:
             self._flush()
-        used = self._used
-        got = os.readv(fd, [self._view[used : used + size + 1]])
+        view, used = self._view, self._used
+        start = used + len(header)
+        end = start + size
+        view[used:start] = header
+        # One byte more than expected is asked for: a short answer then proves the end without another call.
+        got = os.readv(fd, [view[start : end + 1]])
         while 0 < got < size:
-            more = os.readv(fd, [self._view[used + got : used + size + 1]])
+            more = os.readv(fd, [view[start + got : end + 1]])
             if not more:
                 break
             got += more
         if got != size:
             raise _changed(entry)
-        self._used = used + size
+        self._used = end + -size % _BLOCK
+        view[end : self._used] = _PADDING[: -size % _BLOCK]
 
     def _large(self, entry: Entry, fd: int) -> None:
         left = entry.size
@@ -104,13 +125,17 @@ class Output:
             raise _changed(entry)
 
     def _flush(self) -> None:
-        self._write(self._view[: self._used])
+        self._hand_over(self._view[: self._used])
         self._view, self._other = self._other or memoryview(bytearray(_BUFFER)), self._view
         self._used = 0
 
-    def _write(self, data: memoryview) -> None:
+    def _hand_over(self, data: memoryview) -> None:
+        """Both have done with the buffer before when this returns."""
         check(self._cancelled)
-        self._hasher.update(data)
+        self._hashing.do(data)
+        self._writing.do(data)
+
+    def _write(self, data: memoryview) -> None:
         before, self._size = self._size, self._size + len(data)
         while data:
             data = data[os.write(self._fd, data) :]
@@ -118,9 +143,11 @@ class Output:
             start_writing_out(self._fd)
 
     def finish(self) -> tuple[Digest, int]:
-        data = self._view[: self._used]
-        self._write(data)
-        return sha256(self._hasher.hexdigest()), self._size
+        """The digest and the size of all that was written."""
+        self._hand_over(self._view[: self._used])
+        self._hashing.wait()
+        self._writing.wait()
+        return sha256(self._hash.hexdigest()), self._size
 
 
 def _changed(entry: Entry) -> GraphbuildError:

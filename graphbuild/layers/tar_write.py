@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from graphbuild.layers.cancel import Cancel, never
-from graphbuild.layers.side_hash import SideHash
 from graphbuild.layers.tar_output import Output
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry, Kind
@@ -69,18 +68,17 @@ def write_layer_tar(
         raise ValueError(f"epoch {epoch} does not fit a tar header")
     headers = _Headers(epoch)
     header = headers.header
-    with SideHash() as hasher:
-        out = Output(out_fd, hasher, cancelled)
+    with Output(out_fd, cancelled) as out:
         for item in _with_spans(entries, earlier.entries, headers) if earlier else entries:
             if isinstance(item, _Span):
                 assert earlier is not None
                 out.span(earlier.fd, item.offset, item.size)
                 continue
+            if item.size and item.kind is Kind.FILE:
+                out.content(header(item), item, _opened(item, open_file))
+                continue
             out.put(header(item))
-            if item.kind is Kind.FILE:
-                if item.size:
-                    out.content(item, _opened(item, open_file))
-            elif item.opaque:
+            if item.opaque:
                 out.put(header(Entry(item.path + b"/" + _OPAQUE, Kind.WHITEOUT)))
         out.put(_ZEROS)
         return out.finish()

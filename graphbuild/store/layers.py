@@ -37,7 +37,7 @@ class Layers:
         self._decoded: OrderedDict[Digest, list[Entry]] = OrderedDict()
         self._entries = 0
 
-    def put(self, encoded: bytes, folder: Path | None) -> Digest:
+    def put(self, encoded: bytes, folder: Path | None, entries: list[Entry] | None = None) -> Digest:
         """Store an index, and the folder form by renaming it in (into the trash if there is one already)."""
         tree = tree_digest(encoded)
         name, boot = bytes.fromhex(tree.hex), self._database.boot
@@ -48,6 +48,8 @@ class Layers:
             self._gate.hold(refer.layer(tree))
             if folder is not None:
                 self.set_folder(tree, folder)
+            if entries is not None:
+                self._remember(tree, entries)
         return tree
 
     def _put_index(self, encoded: bytes, target: Path, name: bytes) -> None:

@@ -77,9 +77,12 @@ class Store:
         """Make a finished file in the store's scratch a blob, by a rename. The digest is believed, the size (bytes) checked."""
         return self._blobs.adopt(path, digest, size)
 
-    def put_layer(self, encoded_index: bytes, *, folder: Path | None) -> Digest:
-        """Store a layer's index, and its folder form (on the store's file system) by a rename; returns the tree digest."""
-        return self._layers.put(encoded_index, folder)
+    def put_layer(self, encoded_index: bytes, *, folder: Path | None, entries: list[Entry] | None = None) -> Digest:
+        """Store a layer's index, and its folder form (on the store's file system) by a rename; returns the tree digest.
+
+        `entries`: what the index holds, sorted, where the caller has it: who asks for the index is then given that.
+        """
+        return self._layers.put(encoded_index, folder, entries)
 
     def has_layer(self, tree: Digest) -> bool:
         """Whether a layer is there in at least one form."""

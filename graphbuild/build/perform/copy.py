@@ -54,7 +54,7 @@ def layer_of(entries: list[Entry], open_file: Callable[[Entry], int], world: Wor
             return Outputs(())
         if not world.store.has_layer(tree):
             world.write_blob(tree, entries, open_file, earlier=_earlier(task.previous(), epoch))
-            world.store.put_layer(encoded, folder=None)
+            world.store.put_layer(encoded, folder=None, entries=entries)
         return Outputs((LayerOutput(tree, None),), size=size)
 
     return Prepared(fields, perform, entries=entries)

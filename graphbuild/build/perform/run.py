@@ -229,5 +229,5 @@ def _capture(upper: Path, stack: Stack, ignored: tuple[bytes, ...], world: World
     entries: list[Entry] = capture(upper, stack, epoch=settings.epoch, ids=settings.ids, ignored=ignored, cancelled=world.cancelled)
     if not entries:
         return Outputs(())
-    tree = world.store.put_layer(encode_index(entries, settings.epoch), folder=upper)
+    tree = world.store.put_layer(encode_index(entries, settings.epoch), folder=upper, entries=entries)
     return Outputs((LayerOutput(tree, None),), size=sum(entry.size for entry in entries))
