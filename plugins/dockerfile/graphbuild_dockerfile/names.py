@@ -25,7 +25,7 @@ def below(folder: str, path: str) -> str:
 def destination(folder: str, path: str) -> str:
     """`below`, but a slash or `/.` at its end is kept: it says that a folder is meant."""
     place = below(folder, path)
-    if path.endswith("/"):
+    if path.endswith("/") or path == ".":
         return place.rstrip("/") + "/"
     if path.endswith("/."):
         return place.rstrip("/") + "/."

@@ -52,8 +52,8 @@ def run(said: Run, state: State, stage: Stage, stages: "Stages") -> None:
     network: Literal["none", "host"] = "none" if said.network == "none" or stages.request.network == "none" else "host"
     if said.network == "host" and stages.request.network == "none":
         raise stages.fault(node, "RUN --network=host, where the network is denied", "the target says `network: none`")
-    if said.security == "insecure":
-        raise stages.fault(node, "RUN --security=insecure is not allowed", "there is no entitlement for it")
+    if any(flag.startswith(("--security", "--device")) for flag in node.flags):
+        raise stages.fault(node, f"unknown flag: {node.flags[0].partition('=')[0]}", "it is of BuildKit's labs channel, and not supported")
     action = RunAction(
         state.layers,
         (config,),
@@ -78,7 +78,7 @@ def _command(said: Run, state: State, stages: "Stages", mounts: list[Mount]) -> 
     first = node.heredocs[0]
     if len(node.heredocs) > 1 or _has_more(text):
         return text + "".join(f"\n{heredoc.content}{heredoc.name}" for heredoc in node.heredocs)
-    if not first.body.startswith("#!"):
+    if not first.content.startswith("#!"):  # BuildKit looks before it takes tabs off
         return first.body
     name = posixpath.basename(first.name)
     put = Put((TextItem(name, first.body.encode("utf-8", "surrogateescape"), 0o755),), f"/{name}")
@@ -129,7 +129,7 @@ def _secret(said: Said, target: str) -> SecretMount:
 
 def _bound(said: Said, node: Node, state: State, stage: Stage, stages: "Stages") -> tuple[tuple[Ref, ...], str]:
     """The stack that a mount shows, and the path in it. Of a folder only what is shown becomes a layer."""
-    tree: Folder | StackTree = stages.source(said.from_, stage.index, node) if said.from_ else stages.request.folder
+    tree: Folder | StackTree = stages.source(said.from_, stage.index, node, numbers=False) if said.from_ else stages.request.folder
     path = clean(said.source or "/")
     if isinstance(tree, StackTree):
         return tree.layers, path
