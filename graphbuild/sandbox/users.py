@@ -55,6 +55,21 @@ def resolve_user(user: str, passwd: bytes, group: bytes) -> Credentials:
     return Credentials(entry.uid, entry.gid, tuple(sorted(groups)), entry.home or "/", entry.name)
 
 
+def as_docker(user: str, passwd: bytes | None, found: Credentials) -> Credentials:
+    """What Docker's runtime makes of the credentials that `resolve_user` found; `passwd` None: the image has no such file.
+
+    HOME is that of the first entry with the uid, also an empty one. Without the file nobody is found but by two numbers.
+    """
+    if passwd is None and user and not all(map(_is_number, user.partition(":")[::2])):
+        raise mistake(f"user {user!r}: the image has no /etc/passwd to find it in", hint="say two numbers, uid:gid")
+    entry = next((entry for entry in _users(passwd or b"") if entry.uid == found.uid), None)
+    return msgspec.structs.replace(found, home="/" if entry is None else entry.home)
+
+
+def _is_number(text: str) -> bool:
+    return _number(text) is not None
+
+
 def resolve_owner(owner: str, passwd: bytes, group: bytes) -> tuple[int, int]:
     """The (uid, gid) of --chown's `user[:group]`: `1` is 1:1, a name brings its primary group. GraphbuildError for an unknown name."""
     user_part, _, group_part = owner.partition(":")
