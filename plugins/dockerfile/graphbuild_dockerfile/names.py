@@ -17,6 +17,11 @@ def clean(path: str) -> str:
     return cleaned[1:] if cleaned.startswith("//") else cleaned
 
 
+def relative(path: str) -> str:
+    """Go's path.Clean of any path."""
+    return clean(path) if path.startswith("/") else posixpath.normpath(path)
+
+
 def below(folder: str, path: str) -> str:
     """A path as seen from a folder: absolute and clean."""
     return clean(path if path.startswith("/") else f"{folder}/{path}")
