@@ -103,7 +103,7 @@ def _perform(action: Run, config: Config, argv: tuple[str, ...], world: World, t
         if outcome.exit_code or outcome.reason != "exited":
             task.failed_in(outcome.upper, outcome.exit_code if outcome.reason == "exited" else None)
             raise step_failed(argv, outcome, action.timeout or world.settings.timeout)
-        return _capture(outcome.upper, stack, outcome.mount_points, world)
+        return _capture(outcome.upper, stack, outcome.mount_points, world, like_docker=action.like_docker)
 
 
 def job_of(
@@ -239,10 +239,12 @@ def _secret_text(mount: SecretMount, world: World) -> str:
     return "" if value is None else value.decode("utf-8", "surrogateescape")
 
 
-def _capture(upper: Path, stack: Stack, ignored: tuple[bytes, ...], world: World) -> Outputs:
+def _capture(upper: Path, stack: Stack, ignored: tuple[bytes, ...], world: World, *, like_docker: bool) -> Outputs:
     """What the step changed, as a layer in the store; no layer when it changed nothing."""
     settings = world.settings
-    entries: list[Entry] = capture(upper, stack, epoch=settings.epoch, ids=settings.ids, ignored=ignored, cancelled=world.cancelled)
+    entries: list[Entry] = capture(
+        upper, stack, epoch=settings.epoch, ids=settings.ids, ignored=ignored, like_docker=like_docker, cancelled=world.cancelled
+    )
     if not entries:
         return Outputs(())
     tree = world.store.put_layer(encode_index(entries, settings.epoch), folder=upper, entries=entries)
