@@ -96,8 +96,9 @@ class Placing:
             inherited = above.mode & 0o2000 if above is not None and mode is None else 0  # the kernel's mkdir passes it on
             self._set(Entry(each, Kind.DIRECTORY, bits | inherited, uid, gid))
 
-    def put(self, tree: Tree, source: bytes, to: bytes, *, include: Patterns | None = None) -> None:
-        """Put what `source` names in a tree at `to`, absolute as it was written; of a folder only what `include` chooses.
+    def put(self, tree: Tree, source: bytes, to: bytes, *, include: Patterns | None = None, itself: bool = False) -> None:
+        """Put what `source` names in a tree at `to`, absolute as it was written; of a folder only what `include` chooses. `itself`: a
+        folder that is made for what is in a folder becomes like that one.
 
         GraphbuildError for what cannot be.
         """
@@ -118,6 +119,8 @@ class Placing:
             return
         if there is None:
             self.folder(place)
+            if itself:
+                self.replace(msgspec.structs.replace(found, path=place))
         elif there.kind is not Kind.DIRECTORY:
             raise mistake(f"cannot copy a folder to /{os.fsdecode(place)}, which is none")
         self._contents(tree, real, place, include)

@@ -182,8 +182,8 @@ class Pick(msgspec.Struct, frozen=True, tag="pick"):
     """What `path` names in a tree: a file, or what is in a folder; the wildcards of Go's filepath.Match may choose several, unless it
     is `plain`.
 
-    Symlinks are followed inside the tree. `include`: of a folder only what these patterns choose, each with the folders on the way
-    to it. `unpack`: a file that is a tar (of any compression) stands for what is in it.
+    Symlinks are followed inside the tree. A `plain` folder brings its own mode too. `include`: of a folder only what these patterns
+    choose, each with the folders on the way to it. `unpack`: a file that is a tar (of any compression) stands for what is in it.
     """
 
     tree: Folder | StackTree

@@ -81,7 +81,7 @@ class _Putting:
                     with part.place.open("rb") as file:
                         untar.add(Cancellable(open_stream(file), self._world.cancelled), self._to, part.name)
             else:
-                placing.put(part.tree, part.path, self._to, include=part.include)
+                placing.put(part.tree, part.path, self._to, include=part.include, itself=part.itself)
         return placing
 
     def fields(self) -> Fields:
@@ -121,6 +121,7 @@ class _Source(msgspec.Struct, frozen=True):
     tree: Tree
     path: bytes
     include: Patterns | None = None
+    itself: bool = False
 
 
 def _parts(item: Item, world: World) -> Iterator[_Source | _Archive]:
@@ -172,7 +173,7 @@ def _digest_of(path: Path, world: World) -> bytes:
 def _picked(item: Pick, world: World) -> Iterator[_Source | _Archive]:
     tree = tree_of(item.tree, world)
     if item.plain or item.include:
-        yield _Source(tree, os.fsencode(item.path), _patterns(item.include))
+        yield _Source(tree, os.fsencode(item.path), _patterns(item.include), item.plain)
         return
     if isinstance(item.tree, Folder) and "\\" in item.path and not is_wild(item.path):
         raise mistake(f'"/{item.path}": not found', hint="a backslash escapes what follows it: such a name cannot be written here")
