@@ -353,9 +353,10 @@ def test_from_several_threads(driver):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_a_shell_on_a_terminal(rootfs, tmp_path):
+@pytest.mark.parametrize("like_docker", [False, True])
+def test_a_shell_on_a_terminal(rootfs, tmp_path, like_docker):
     ours, theirs = pty.openpty()
-    job = {"argv": ["sh"], "layers": [str(rootfs)], "interactive": True, "env": [("PS1", "> ")]}
+    job = {"argv": ["sh"], "layers": [str(rootfs)], "interactive": True, "like_docker": like_docker, "env": [("PS1", "> ")]}
     words = [sys.executable, str(Path(__file__).with_name("driver.py")), str(tmp_path), json.dumps(job)]
     environment = {"PYTHONPATH": str(Path(__file__).parent.parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=environment)
