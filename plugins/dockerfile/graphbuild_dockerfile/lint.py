@@ -33,7 +33,7 @@ def lint(
 
     `predefined` are BUILDPLATFORM, TARGETARCH and their like; `arguments` are build arguments. `base` is asked for an image and
     its platform, both expanded; None for what is not known: then no variable is said to be undefined. `ignored` says whether
-    a cleaned path of the context is excluded by an ignore file, which has no `!` (else give None). `wanted`: the file's
+    an ignore file excludes a path of the context, or a folder above it; it gets paths as they are written. `wanted`: the file's
     settings if None. `stages`: the indexes of those that are built; all if None.
     """
     findings = Findings(settings(program.directives, program.file) if wanted is None else wanted)

@@ -4,7 +4,6 @@ A variable is undefined if neither the base nor ENV nor ARG names it. Nothing is
 is an error ends its stage, as it ends the build.
 """
 
-import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 
@@ -203,8 +202,8 @@ class Walk:
                 self._word(document.content, state, line, "\\", HEREDOC)
         if self.ignored is None or (isinstance(instruction, i.Copy) and instruction.from_):
             return
-        for source in (posixpath.normpath(source) for source in sources if "://" not in source):
-            if self.ignored(source):
+        for source in sources:
+            if "://" not in source and self.ignored(source):
                 self.findings.add("CopyIgnoredFile", line, "Add" if isinstance(instruction, i.Add) else "Copy", quoted(source))
 
     def _expose(self, instruction: i.Expose, state: _State, line: int) -> None:

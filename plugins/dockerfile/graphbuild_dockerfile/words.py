@@ -8,6 +8,7 @@ Errors are GraphbuildError without a place, in BuildKit's words; two guards are 
 and a result of more than 4 MiB (a dozen doublings make one) are refused.
 """
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -47,7 +48,7 @@ def expansion(word: str, env: Mapping[str, str], escape: str = "\\", mode: Mode 
     """Everything there is to know of the expansion of a word."""
     if not any(char in word for char in ("$", '"', "'", "<<", escape)):
         word = word.removeprefix("\ufeff")
-        return Expansion(word, tuple(_split(word)), (), ())
+        return Expansion(word, tuple(filter(None, _split(word))), (), ())
     lexer = _Lexer(word, env, escape, mode)
     try:
         text, words = lexer.until("", raw_escapes=mode.raw_escapes)
@@ -67,7 +68,8 @@ def expand_words(word: str, env: Mapping[str, str], escape: str = "\\") -> list[
 
 
 def _split(text: str) -> list[str]:
-    return [word for word in text.translate(_TO_SPACE).split(" ") if word]
+    """What stands between spaces; for each space one more text, which may be empty."""
+    return text.translate(_TO_SPACE).split(" ")
 
 
 _TO_SPACE = str.maketrans(dict.fromkeys(SPACES, " "))
@@ -82,21 +84,26 @@ class _Words:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.word = ""
+        self.parts: list[str] = []
 
     def raw(self, text: str) -> None:
-        self.word += text
+        self.parts.append(text)
 
     def split(self, text: str) -> None:
-        for char in text:
-            if char not in SPACES:
-                self.word += char
-            elif self.word:
-                self.done.append(self.word)
-                self.word = ""
+        first, *others = _split(text)
+        self.parts.append(first)
+        for other in others:
+            self._end()
+            self.parts = [other]
+
+    def _end(self) -> None:
+        word = "".join(self.parts)
+        if word:
+            self.done.append(word)
 
     def all(self) -> list[str]:
-        return [*self.done, self.word] if self.word else self.done
+        self._end()
+        return self.done
 
 
 class _Lexer:
@@ -108,6 +115,7 @@ class _Lexer:
         self.env = env
         self.escape = escape
         self.mode = mode
+        self.plain = re.compile(f"[^$'\"<}}/{re.escape(escape)}]+")  # what stands for itself and ends nothing
         self.raw_escapes = mode.raw_escapes
         self.depth = 0
         self.used: set[str] = set()
@@ -151,8 +159,12 @@ class _Lexer:
         return "".join(text), words.all()
 
     def _part(self, char: str, words: _Words) -> str:
-        """One variable, quotation, escape or character."""
-        if char == "$":
+        """One variable, quotation or escape, or characters that stand for themselves."""
+        if plain := self.plain.match(self.source, self.at):
+            part = plain[0]
+            self.at = plain.end()
+            words.split(part)
+        elif char == "$":
             part = self.dollar()
             words.split(part)
         elif char in "'\"" and not self.mode.skip_quotes:

@@ -1,0 +1,115 @@
+"""ADD of what is elsewhere: files over HTTP, git repositories."""
+
+from case import Case
+
+_HELLO = "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
+
+
+def _add(name: str, why: str, words: str, **more: object) -> Case:
+    more = {"unseen": ("*/sub/.git",), **more} if "@GIT@" in words else more
+    return Case(name=name, why=why, dockerfile=f"FROM base\nADD {words}\n", **more)
+
+
+CASES = (
+    _add("tricky-19-http-file", "mode 0600, root, the name is the URL's last part", "@HTTP@/hello.txt /out/"),
+    _add("http-to-a-name", "a destination without a slash is the file's name, whatever the URL's", "@HTTP@/hello.txt /new/name"),
+    _add("http-onto-folder-without-slash", "an existing folder takes it inside", "@HTTP@/deep/path/name.bin /real"),
+    _add("http-query-and-fragment", "query and fragment are no part of the name", "@HTTP@/hello.txt?a=b/c#frag /out/"),
+    _add("http-escaped-name", "escapes in the URL are the name's letters", "@HTTP@/sp%20ace.txt /out/"),
+    _add("http-redirect-name", "a redirect does not change the name", "@HTTP@/redirect /out/"),
+    _add("http-attachment-name", "nor does a Content-Disposition", "@HTTP@/attached /out/"),
+    _add("http-no-name-to-a-name", "a URL without a path needs a destination that is a name", "@HTTP@/ /index"),
+    _add("http-no-name-into-folder", "a URL without a path into a folder", "@HTTP@ /out/"),
+    _add("http-folder-name", "a URL that ends in a slash", "@HTTP@/folder/ /out/"),
+    _add("http-empty-file", "an empty body", "@HTTP@/empty /out/"),
+    _add("http-archive-is-copied", "an archive that comes over HTTP is not unpacked", "@HTTP@/archive.tar.gz /out/", varies=("*.gz",)),
+    _add("http-archive-unpack", "--unpack=true unpacks it", "--unpack=true @HTTP@/archive.tar.gz /out/"),
+    _add("http-archive-unpack-bare", "--unpack without a value is true", "--unpack @HTTP@/archive.zst /out/"),
+    _add("http-unpack-no-archive", "--unpack of what is no archive copies it", "--unpack @HTTP@/hello.txt /out/"),
+    _add("http-chmod-chown", "owner and mode, parents too", "--chmod=644 --chown=bob:staff @HTTP@/hello.txt /new/hello"),
+    _add("http-chmod-symbolic", "a symbolic mode starts from 0600", "--chmod=go=u,+x @HTTP@/hello.txt /hello"),
+    _add("http-link", "--link", "--link @HTTP@/hello.txt /lib/"),
+    _add("http-several", "several sources, one of the context among them", "@HTTP@/hello.txt a @HTTP@/empty /out/", files={"a": "a\n"}),
+    _add("http-checksum", "a digest that is right", f"--checksum={_HELLO} @HTTP@/hello.txt /out/"),
+    _add("http-checksum-wrong", "a digest that is wrong", f"--checksum=sha256:{'0' * 64} @HTTP@/attached /out/", fails="checksum", line=2),
+    _add("http-checksum-no-digest", "what is no digest", "--checksum=5891b5 @HTTP@/hello.txt /out/", fails="5891b5", line=2),
+    _add(
+        "http-checksum-other-algorithm",
+        "a digest of an algorithm that is none",
+        "--checksum=md5:b1946ac92492d2347c6235b4d2611184 @HTTP@/hello.txt /out/",
+        fails="md5",
+        line=2,
+    ),
+    _add(
+        "http-checksum-several",
+        "a digest for two sources",
+        f"--checksum={_HELLO} @HTTP@/hello.txt @HTTP@/empty /out/",
+        fails="checksum",
+        line=2,
+    ),
+    _add("http-missing", "404", "@HTTP@/missing.txt /out/", fails="404", line=2),
+    _add("http-wildcard", "no patterns in URLs", "@HTTP@/hel*.txt /out/", fails="404", line=2),
+    _add("http-onto-link", "destination links are followed", "@HTTP@/hello.txt /filelink"),
+    _add("http-user", "USER does not own it", "@HTTP@/hello.txt /out/hello\nUSER bob\nADD @HTTP@/empty /out/"),
+    _add("http-keep-git-dir", "--keep-git-dir beside what is no repository", "--keep-git-dir=true @HTTP@/hello.txt /out/"),
+    Case(
+        name="http-variables",
+        why="variables in the URL and in the digest",
+        dockerfile=f"FROM base\nARG NAME=hello\nENV SUM={_HELLO}\nADD --checksum=$SUM @HTTP@/${{NAME}}.txt /out/$NAME\n",
+    ),
+    Case(
+        name="http-checksum-variable-empty",
+        why="a digest that expands to nothing is none",
+        dockerfile="FROM base\nARG SUM\nADD --checksum=$SUM @HTTP@/hello.txt /out/\n",
+    ),
+    Case(
+        name="http-copy",
+        why="COPY fetches nothing",
+        dockerfile="FROM base\nCOPY @HTTP@/hello.txt /out/\n",
+        fails="URL",
+        line=2,
+    ),
+    Case(
+        name="http-ignored",
+        why=".dockerignore is not asked",
+        dockerfile="FROM base\nADD @HTTP@/hello.txt /out/\n",
+        files={".dockerignore": "*\n"},
+    ),
+    _add("git-default-branch", "the default branch, without .git, its .dockerignore not asked, with submodules", "@GIT@/repo.git /out/"),
+    _add("git-without-slash", "the destination is a folder", "@GIT@/repo.git /out"),
+    _add("git-branch", "a branch", "@GIT@/repo.git#other /out/"),
+    _add("git-tag", "an annotated tag", "@GIT@/repo.git#v1 /out/"),
+    _add("git-light-tag", "a tag that is only a name", "@GIT@/repo.git#light /out/"),
+    _add("git-full-ref", "a full reference", "@GIT@/repo.git#refs/heads/other /out/"),
+    _add("git-commit", "a commit", "@GIT@/repo.git#@FIRST@ /out/"),
+    _add("git-folder", "a folder of a branch", "@GIT@/repo.git#main:dir /out/"),
+    _add("git-deep-folder", "a deep folder of the default branch", "@GIT@/repo.git#:dir/deep /out/"),
+    _add("git-missing-branch", "a branch that is not there", "@GIT@/repo.git#nope /out/", fails="nope", line=2),
+    _add("git-missing-folder", "a folder that is not there", "@GIT@/repo.git#main:nope /out/", fails="nope", line=2),
+    _add("git-missing-repository", "a repository that is not there", "@GIT@/none.git /out/", fails="none.git", line=2),
+    _add("git-query-branch", "a branch as a query", "@GIT@/repo.git?branch=other /out/"),
+    _add("git-query-tag-and-folder", "a tag and a folder as a query", "@GIT@/repo.git?tag=v1&subdir=dir /out/"),
+    _add("git-query-unknown", "a query that means nothing", "@GIT@/repo.git?wat=1 /out/", fails="wat", line=2),
+    _add("git-keep-git-dir", "with .git", "--keep-git-dir=true @GIT@/repo.git#v1 /out/", unseen=("*/.git/*", "*/sub/.git")),
+    _add("git-keep-git-dir-false", "without .git", "--keep-git-dir=false @GIT@/repo.git#v1 /out/"),
+    _add("git-checksum", "a commit that is right", "--checksum=@MAIN@ @GIT@/repo.git#main /out/"),
+    _add("git-checksum-wrong", "a commit that is wrong", f"--checksum={'12' * 20} @GIT@/repo.git#main /out/", fails="checksum", line=2),
+    _add("git-chown-chmod", "owner and mode", "--chown=bob --chmod=u=rwX,go= @GIT@/repo.git#v1 /out/"),
+    _add("git-link", "--link", "--link @GIT@/repo.git#v1:dir /lib/"),
+    _add("git-exclude", "--exclude", "--exclude=dir --exclude=.dockerignore @GIT@/repo.git#v1 /out/"),
+    _add("git-onto-existing", "folders that are there", "@GIT@/repo.git#v1 /owned"),
+    _add("git-and-file", "a repository and a file of the context", "@GIT@/repo.git#v1:dir a /out/", files={"a": "a\n"}),
+    Case(
+        name="git-copy",
+        why="COPY fetches nothing",
+        dockerfile="FROM base\nCOPY @GIT@/repo.git /out/\n",
+        fails="git",
+        line=2,
+    ),
+    Case(
+        name="git-named-context",
+        why="a repository as a named context: owners, the folder, without .git",
+        dockerfile="FROM base\nCOPY --from=src / /out/\nCOPY --from=src README /one\n",
+        args=("--build-context", "src=@GIT@/repo.git#v1"),
+    ),
+)
