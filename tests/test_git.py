@@ -249,3 +249,15 @@ def test_a_url_leads_to_no_file_of_this_machine(repository, opened, tmp_path):
     commit = repository.submodule("sub", secret)
     with Server(repository.bare.parent) as server, pytest.raises(GraphbuildError, match="transport 'file' not allowed"):
         opened(f"http://{server.host}/repo.git").checkout(Resolved(commit))
+
+
+def test_a_repository_of_sha256(opened, tmp_path):
+    work = tmp_path / "work"
+    git(tmp_path, "init", "-q", "-b", "main", "--object-format=sha256", "work")
+    (work / "f").write_text("1")
+    git(work, "add", "f")
+    git(work, "commit", "-q", "-m", "c")
+    remote = opened(f"file://{work}")
+    found = remote.resolve("")
+    assert len(found.commit) == 64
+    assert (remote.checkout(found) / "f").read_text() == "1"

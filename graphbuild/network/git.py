@@ -25,6 +25,7 @@ from graphbuild.values.errors import EXIT_INTERRUPTED, GraphbuildError, lacking
 _SCP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!//)[^\x00-\x20\x7f]+")
 _NAME = re.compile(r"(?!-)[^\x00-\x20\x7f~^:?*\[\\]+")
 _SCHEMES = ("https", "http", "ssh", "git", "file")
+_LONG = 64  # hex digits of a commit's SHA-256
 _TICK = 0.1  # seconds between two looks whether to stop
 _SAID = 4  # lines of git's complaint that a message holds
 _CONFIG = """\
@@ -115,7 +116,7 @@ class Git:
         """The folder with the files of a commit, and `.git` among them; with those of its submodules."""
         tree = self._folder / "tree"
         tree.mkdir()
-        self._run("init", "-q", cwd=tree)
+        self._run("init", "-q", *(("--object-format=sha256",) if len(wanted.commit) == _LONG else ()), cwd=tree)
         self._run("config", "remote.origin.url", self._place.url, cwd=tree)
         self._fetch(wanted, tree)
         self._run("checkout", "-q", "-f", "--detach", wanted.commit, cwd=tree)

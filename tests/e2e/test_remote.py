@@ -240,8 +240,11 @@ def test_a_commit_that_is_named_beside_a_branch_is_checked_once(ws: Workspace, r
     assert "expected checksum" in ws.fails("run")
     remote("repo", url=repository.url, ref="main", commit=first[:9])
     ws.run()
-    remote("repo", url=repository.url, ref="main", commit="0" * 9)
-    assert "expected checksum" in ws.fails("run")
+    remote("repo", url=repository.url, ref=first, commit=first[:9])
+    ws.run()
+    for ref, commit in (("main", "0" * 9), (first, "0" * 9), (first, "0" * 40)):
+        remote("repo", url=repository.url, ref=ref, commit=commit)
+        assert "expected checksum" in ws.fails("run")
 
 
 def test_a_folder_of_a_repository(ws: Workspace, remote, repository: Repository):

@@ -13,7 +13,7 @@ from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
 from graphbuild.network.git import Git, Resolved, shown
 from graphbuild.network.seam import failure
-from graphbuild.rules.actions import Checkout, is_commit, is_volatile
+from graphbuild.rules.actions import Checkout, is_commit
 from graphbuild.store.actions import Outputs
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import GraphbuildError
@@ -22,7 +22,7 @@ from graphbuild.values.errors import GraphbuildError
 def prepare_checkout(action: Checkout, world: World) -> Prepared:
     url = shown(action.url)
     keep = action.keep_git_dir and not _parts(action)
-    wanted = _resolved(action, world) if is_volatile(action) else Resolved(action.commit or action.ref)
+    wanted = _wanted(action, world)
     fields = (
         Field("action", "checkout"),
         Field("commit", wanted.commit),
@@ -37,8 +37,13 @@ def prepare_checkout(action: Checkout, world: World) -> Prepared:
     return Prepared(fields, lambda task: _check_out(action, wanted, keep, world, task))
 
 
-def _resolved(action: Checkout, world: World) -> Resolved:
-    found = world.once(("git", action.url, action.ref), lambda: _ask(action, world))
+def _wanted(action: Checkout, world: World) -> Resolved:
+    if is_commit(action.ref):
+        found = Resolved(action.ref)
+    elif is_commit(action.commit):
+        return Resolved(action.commit)  # whether the name stands for it is checked when it is fetched
+    else:
+        found = world.once(("git", action.url, action.ref), lambda: _ask(action, world))
     _check(action, found)
     return found
 
@@ -68,9 +73,9 @@ def _check_out(action: Checkout, wanted: Resolved, keep: bool, world: World, tas
         raise _offline(action)
     with world.store.scratch() as folder:
         git = _git(action, folder, world)
-        if not is_volatile(action) and action.commit and not is_commit(action.ref):
+        if is_commit(action.commit) and not is_commit(action.ref):
             wanted = git.resolve(action.ref)
-        _check(action, wanted)
+            _check(action, wanted)
         tree = git.checkout(wanted, submodules=action.submodules)
         if keep:
             git.settle(tree)
