@@ -1,8 +1,9 @@
 """The Network seam's fake: a dictionary. Held to the same contract tests as HttpNetwork (tests/test_network.py)."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 
-from graphbuild.network import FetchResult
+from graphbuild.network import FetchResult, Validator
 from graphbuild.network.seam import Progress, Sink, failure
 from graphbuild.values.errors import EXIT_INTERRUPTED
 
@@ -22,6 +23,7 @@ class FakeNetwork:
         *,
         limit: int,
         offset: int = 0,
+        unless: Validator | None = None,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> FetchResult:
@@ -31,6 +33,9 @@ class FakeNetwork:
         if url not in self.files:
             raise failure(url, "HTTP 404 Not Found")
         body = self.files[url]
+        validator = Validator(url, hashlib.sha256(body).hexdigest())
+        if unless == validator and not offset:
+            return FetchResult(0, validator=validator, unchanged=True)
         if len(body) > limit:
             raise failure(url, f"is larger than {limit} bytes")
         for start in range(offset, len(body), self.piece):
@@ -40,4 +45,4 @@ class FakeNetwork:
             sink(piece)
             if progress:
                 progress(start + len(piece), len(body))
-        return FetchResult(len(body), resumed=offset > 0)
+        return FetchResult(len(body), resumed=offset > 0, validator=validator)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from fake_network import FakeNetwork
 
-from graphbuild.network import OfflineNetwork, download
+from graphbuild.network import OfflineNetwork, download, refresh
 from graphbuild.network.http import HttpNetwork
 from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, GraphbuildError
 
@@ -72,6 +72,10 @@ class Server:
 
 
 def serve(handler, body, etag='"1"'):
+    if handler.headers.get("If-None-Match") == etag:
+        handler.send_response(304)
+        handler.end_headers()
+        return
     match = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range") or "")
     start = int(match[1]) if match and handler.headers.get("If-Range") in (None, etag) else 0
     if match and start >= len(body):
@@ -175,6 +179,18 @@ def test_an_offset_skips_what_is_there(network, offset):
     assert (got, result.size, result.resumed) == (BODY[offset:], len(BODY), True)
 
 
+def test_what_is_known_already_is_not_sent_again(network):
+    real, base = network
+    known = fetch(real, f"{base}/file")[1].validator
+    assert known is not None
+    got, again = fetch(real, f"{base}/file", unless=known)
+    assert (got, again.unchanged, again.validator) == (b"", True, known)
+    other, result = fetch(real, f"{base}/empty", unless=known)
+    assert (other, result.unchanged) == (b"", False)
+    got, result = fetch(real, f"{base}/file", unless=known, offset=1)
+    assert (got, result.unchanged) == (BODY[1:], False)
+
+
 def test_progress_counts_to_the_whole_size(network):
     real, base = network
     seen = []
@@ -263,6 +279,18 @@ def test_offline_says_so(target):
         download(OfflineNetwork(), ["http://user:secret@host/x"], target.fileno(), limit=LIMIT)
 
 
+def test_a_refreshed_download_is_what_is_there_now(network, target):
+    real, base = network
+    first = refresh(real, f"{base}/file", target.fileno(), None, limit=LIMIT)
+    assert (first.digest.hex, first.size) == (hashlib.sha256(BODY).hexdigest(), len(BODY))
+    assert Path(target.name).read_bytes() == BODY
+    assert refresh(real, f"{base}/file", target.fileno(), first, limit=LIMIT) == first
+    assert Path(target.name).read_bytes() == b""
+    assert refresh(real, f"{base}/empty", target.fileno(), first, limit=LIMIT).size == 0
+    with pytest.raises(GraphbuildError, match="HTTP 404"):
+        refresh(real, f"{base}/none", target.fileno(), first, limit=LIMIT)
+
+
 # HTTP
 
 
@@ -336,6 +364,61 @@ def test_a_body_without_a_length_is_bounded_too():
         assert fetch(http_network(), f"{server.base}/x")[0] == BODY
         with pytest.raises(GraphbuildError, match="larger than 70000 bytes"):
             fetch(http_network(), f"{server.base}/x", limit=70_000)
+
+
+def tagged(body, etag, **headers):
+    """A file with an ETag, and other headers beside it."""
+
+    def answer(handler):
+        if handler.headers.get("If-None-Match") == etag:
+            handler.send_response_only(304)
+            handler.end_headers()
+            return
+        handler.send_response_only(200)
+        for name, value in {"ETag": etag, "Content-Length": str(len(body)), **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("etag", "headers", "kept"),
+    [
+        ('"a"', {}, True),
+        ('W/"a"', {}, False),
+        ("a", {}, False),
+        ('"a b"', {}, False),
+        (f'"{"a" * 2000}"', {}, False),
+        ('"a"', {"Last_Modified": "Tue, 02 Jan 2001 03:04:05 GMT", "Date": "Tue, 02 Jan 2001 03:05:05 GMT"}, True),
+        ('"a"', {"Last_Modified": "Tue, 02 Jan 2001 03:04:05 GMT", "Date": "Tue, 02 Jan 2001 03:05:04 GMT"}, False),
+        ('"a"', {"Last_Modified": "Tue, 02 Jan 2001 03:04:05 GMT"}, False),
+        ('"a"', {"Last_Modified": "yesterday", "Date": "Tue, 02 Jan 2001 03:05:04 GMT"}, False),
+    ],
+)
+def test_only_a_strong_etag_of_what_is_at_rest_is_relied_on(etag, headers, kept):
+    with Server({}, {"/x": [tagged(b"x", etag, **headers)]}) as server:
+        result = fetch(http_network(), f"{server.base}/x")[1]
+        assert (result.validator is not None) == kept
+
+
+def test_an_etag_is_asked_for_only_where_it_came_from():
+    script = {
+        "/latest": [status(302, Location="/v1"), status(302, Location="/v2")],
+        "/v1": [tagged(b"1", '"e"')],
+        "/v2": [tagged(b"2", '"e"')],
+    }
+    with Server({}, script) as server:
+        first = fetch(http_network(), f"{server.base}/latest")[1]
+        assert fetch(http_network(), f"{server.base}/v1", unless=first.validator)[1].unchanged
+        got, second = fetch(http_network(), f"{server.base}/latest", unless=first.validator)
+        assert (got, second.unchanged) == (b"2", False)
+
+
+def test_an_answer_that_nothing_changed_needs_a_question():
+    with Server({}, {"/x": [status(304)]}) as server, pytest.raises(GraphbuildError, match="HTTP 304"):
+        fetch(http_network(), f"{server.base}/x")
 
 
 def test_redirects_are_followed_and_bounded():

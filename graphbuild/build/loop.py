@@ -20,7 +20,7 @@ from graphbuild.build.perform import Prepared, prepare, reads_workspace, warm_up
 from graphbuild.build.world import World
 from graphbuild.graph.analyze import Graph, Node
 from graphbuild.layers.cancel import Cancelled
-from graphbuild.rules.actions import Ref, exported
+from graphbuild.rules.actions import Ref, exported, is_volatile
 from graphbuild.schedule import Schedule
 from graphbuild.store.actions import LastRun, Outputs, Record
 from graphbuild.values.digest import Digest
@@ -279,6 +279,8 @@ class Performance:
         self._loop.send(Exported(self._label, path, format_, size, digest))
 
     def _performed(self) -> Done:
+        if is_volatile(self._node.action):
+            self._announce()  # preparing it is the work
         prepared = prepare(self._node.action, self._world)
         key = self._key = key_of(prepared.fields)
         cached = self._cached(prepared, key)

@@ -15,7 +15,7 @@ from graphbuild.build.world import oci_architecture
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.configure import Workspace
 from graphbuild.layers.cancel import Cancel, never
-from graphbuild.rules.actions import Run
+from graphbuild.rules.actions import Run, is_volatile
 from graphbuild.rules.api import Rule
 from graphbuild.rules.api import Settings as RuleSettings
 from graphbuild.rules.builtin import RULES
@@ -24,6 +24,7 @@ from graphbuild.spec.cache import ParsedCache
 from graphbuild.spec.model import BUILD_FILE, COMMON_ATTRIBUTES, WORKSPACE_FILE, PackageSpec
 from graphbuild.spec.workspace import Settings, find_packages, find_workspace, load_settings
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
+from graphbuild.values.label import Label
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -114,15 +115,18 @@ def default_store() -> Path:
 
 
 def check_network(project: Project, graph: Graph) -> None:
-    """The workspace's network policy: GraphbuildError for targets with steps that want the network where it is denied."""
+    """The workspace's network policy: GraphbuildError for targets that want the network where it is denied. What is pinned by a digest may come."""
     if project.settings.network == "allow":
         return
-    wanting = dict.fromkeys(
-        ref.label for ref, node in graph.nodes.items() if isinstance(node.action, Run) and node.action.network == "host"
-    )
+    wanting: dict[Label, str] = {}
+    for ref, node in graph.nodes.items():
+        if isinstance(node.action, Run) and node.action.network == "host":
+            wanting.setdefault(ref.label, "wants `network: host`")
+        elif is_volatile(node.action):
+            wanting.setdefault(ref.label, f"asks the network in each build ({ref.action})")
     problems = [
-        Problem(f"{label} wants `network: host`, which graphbuild.yaml denies", graph.configured[label].place, "list it in `network_allow`")
-        for label in wanting
+        Problem(f"{label} {wants}, which graphbuild.yaml denies", graph.configured[label].place, "list it in `network_allow`")
+        for label, wants in wanting.items()
         if str(label) not in project.settings.network_allow
     ]
     if problems:

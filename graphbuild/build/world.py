@@ -6,9 +6,10 @@ It also knows how a layer's two forms are made from each other, which is why bot
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -30,6 +31,8 @@ from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry
 from graphbuild.values.errors import mistake
 
+Answer = TypeVar("Answer")
+
 
 class BuildSettings(msgspec.Struct, frozen=True):
     """What a whole build has in common. `ids`: "full", or "single" where only one user id is mapped."""
@@ -40,6 +43,7 @@ class BuildSettings(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     jobs: int = 1
     timeout: float = 0
+    offline: bool = False
     output_folder: str = ""
 
 
@@ -49,6 +53,14 @@ class Machine(msgspec.Struct, frozen=True):
     proxies: tuple[tuple[str, str], ...] = ()
     ca_bundle: str = ""
     agents: tuple[tuple[str, str], ...] = ()
+
+
+class Answered:
+    """The answer to a question that is asked once: in `values`, when there is one. `lock` is held by who asks."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.values: list[Any] = []
 
 
 class World:
@@ -80,6 +92,7 @@ class World:
         self._actions = actions
         self._layers: dict[Digest, Layer] = {}
         self._trees: dict[Folder, FolderTree] = {}
+        self._answers: dict[Hashable, Answered] = {}
 
     def outputs(self, refs: Iterable[Ref]) -> list[LayerOutput]:
         """The layers of results, lowest first, each once."""
@@ -130,6 +143,15 @@ class World:
         """The tree of a folder of the workspace, made once a build."""
         known = self._trees.get(folder)
         return known if known is not None else self._trees.setdefault(folder, make())
+
+    def once(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` returns, asked for once a build: all who need it see the same. An error is not kept."""
+        answered = self._answers.setdefault(question, Answered())
+        with answered.lock:
+            if not answered.values:
+                answered.values.append(ask())
+            answer: Answer = answered.values[0]
+            return answer
 
     def image_config(self, expression: ConfigExpression) -> Config:
         """The config of an image: the expression's, for this machine's architecture where nothing else was said."""

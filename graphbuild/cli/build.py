@@ -16,7 +16,7 @@ from graphbuild.build.world import BuildSettings, World, machine_of
 from graphbuild.cli.session import Session, agents, secrets, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
-from graphbuild.rules.actions import Fetch, Ref
+from graphbuild.rules.actions import Ref, is_volatile
 from graphbuild.sandbox.job import Limits
 from graphbuild.sandbox.namespace import Identity, enter
 from graphbuild.sandbox.sandbox import BubblewrapSandbox
@@ -96,6 +96,7 @@ def new_world(
         limits=Limits(limits.memory, limits.processes, limits.output or LOG_KEPT),
         jobs=getattr(options, "jobs", None) or project.settings.jobs or os.cpu_count() or 1,
         timeout=limits.timeout,
+        offline=bool(getattr(options, "offline", False)),
         output_folder=os.path.abspath(options.output) if getattr(options, "output", None) else "",
     )
     machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
@@ -156,7 +157,7 @@ def _repeatable(options: Any) -> bool:
 
 def volatile(graph: Graph) -> bool:
     """Whether it asks the network what there is now: then no stat can say that nothing changed."""
-    return any(isinstance(node.action, Fetch) and not node.action.sha256 for node in graph.nodes.values())
+    return any(is_volatile(node.action) for node in graph.nodes.values())
 
 
 def _exit_code(result: Result) -> int:

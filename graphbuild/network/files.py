@@ -7,7 +7,9 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 
-from graphbuild.network.seam import Network, Progress, failure
+import msgspec
+
+from graphbuild.network.seam import FetchResult, Network, Progress, Validator, failure
 from graphbuild.values.digest import Digest
 from graphbuild.values.digest import sha256 as sha256_digest
 from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, GraphbuildError, Problem
@@ -31,24 +33,53 @@ def download(
     problems: list[Problem] = []
     for url in urls:
         try:
-            return _download(network, url, destination_fd, sha256, size, min(limit, size or limit), progress, cancelled)
+            digest, result = _download(network, url, destination_fd, None, min(limit, size or limit), progress, cancelled)
+            _check(url, digest, result.size, sha256, size)
         except GraphbuildError as error:
             if error.exit_code == EXIT_INTERRUPTED:
                 raise
             problems += error.problems
+        else:
+            return digest, result.size
     raise GraphbuildError(*(problems or [Problem("nothing to download: no url")]), exit_code=EXIT_FAILED)
+
+
+class Came(msgspec.Struct, frozen=True):
+    """What a URL gave: size in bytes; `validator` to ask for changes by, where the server has one."""
+
+    digest: Digest
+    size: int
+    validator: Validator | None = None
+
+
+def refresh(
+    network: Network, url: str, destination_fd: int, before: Came | None, *, limit: int, cancelled: Callable[[], bool] | None = None
+) -> Came:
+    """Fill a file with what a URL has now; where that is what it gave `before`, the file may stay empty, and `before` is returned."""
+    digest, result = _download(network, url, destination_fd, before.validator if before else None, limit, None, cancelled)
+    return before if before and result.unchanged else Came(digest, result.size, result.validator)
+
+
+def _check(url: str, found: Digest, found_size: int, sha256: str, size: int) -> None:
+    if size and found_size != size:
+        raise failure(url, f"has {found_size} bytes, expected {size}")
+    if sha256 and found.hex != sha256:
+        raise failure(
+            url,
+            f"has {found}, expected sha256:{sha256}",
+            hint="the checksum is another: the file changed since it was written down, or the mirror is broken",
+        )
 
 
 def _download(
     network: Network,
     url: str,
     fd: int,
-    sha256: str,
-    size: int,
+    unless: Validator | None,
     limit: int,
     progress: Progress | None,
     cancelled: Callable[[], bool] | None,
-) -> tuple[Digest, int]:
+) -> tuple[Digest, FetchResult]:
     os.ftruncate(fd, 0)
     os.lseek(fd, 0, os.SEEK_SET)
     state = hashlib.sha256()
@@ -59,13 +90,5 @@ def _download(
         while view:
             view = view[os.write(fd, view) :]
 
-    result = network.fetch(url, sink, limit=limit, progress=progress, cancelled=cancelled)
-    if size and result.size != size:
-        raise failure(url, f"has {result.size} bytes, expected {size}")
-    if sha256 and state.hexdigest() != sha256:
-        raise failure(
-            url,
-            f"has sha256:{state.hexdigest()}, expected sha256:{sha256}",
-            hint="the file changed since it was locked, or the mirror is broken",
-        )
-    return sha256_digest(state.hexdigest()), result.size
+    result = network.fetch(url, sink, limit=limit, unless=unless, progress=progress, cancelled=cancelled)
+    return sha256_digest(state.hexdigest()), result

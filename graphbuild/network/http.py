@@ -10,8 +10,11 @@ downloads from a near mirror take, and bring pools and decoders that one GET doe
 
 import base64
 import contextlib
+import email.utils
+import hashlib
 import http.client
 import random
+import re
 import ssl
 import threading
 import time
@@ -19,13 +22,15 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 
-from graphbuild.network.seam import FetchResult, Progress, Sink, failure, shown
+from graphbuild.network.seam import FetchResult, Progress, Sink, Validator, failure, shown
 from graphbuild.values.errors import EXIT_INTERRUPTED
 
 _CHUNK = 1 << 18
 _REDIRECTS = 10
 _IDLE = 8  # connections kept for later, a host
 _LONGEST_PAUSE = 30.0  # seconds; what Retry-After may ask for
+_SETTLED = 60  # seconds after which a file that changes again has another time stamp for sure (RFC 9110, 8.8.2.2)
+_LONGEST_ETAG = 1024
 _WINDOW, _LEAST = 60.0, 4096  # seconds, and the bytes that must come in them
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _AGENT = "graphbuild"
@@ -42,8 +47,19 @@ class _TransientError(Exception):
 class _Transfer:
     """One fetch over all its attempts and redirects: where it is, and what it found out."""
 
-    def __init__(self, url: str, limit: int, offset: int, progress: Progress | None, cancelled: Callable[[], bool] | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        limit: int,
+        offset: int,
+        unless: Validator | None,
+        progress: Progress | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> None:
         self.url = url
+        self.unless = unless if not offset else None
+        self.known: Validator | None = None  # of what is received
+        self.unchanged = False
         self.limit = limit
         self.start = offset
         self.position = offset  # of the next byte for the sink
@@ -87,16 +103,17 @@ class HttpNetwork:
         *,
         limit: int,
         offset: int = 0,
+        unless: Validator | None = None,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> FetchResult:
-        transfer = _Transfer(url, limit, offset, progress, cancelled)
+        transfer = _Transfer(url, limit, offset, unless, progress, cancelled)
         left = self._attempts
         while True:
             before = transfer.position
             try:
                 self._attempt(transfer, sink)
-                return FetchResult(transfer.position, transfer.resumed)
+                return FetchResult(transfer.position, transfer.resumed, transfer.known, transfer.unchanged)
             except _TransientError as error:
                 left = self._attempts if transfer.position - before >= _CHUNK else left - 1  # one that got somewhere does not count
                 if left <= 0:
@@ -127,7 +144,11 @@ class HttpNetwork:
                 if response.status in (301, 302, 303, 307, 308):
                     url = _redirected(transfer.url, url, response.headers.get("Location") or "")
                     continue
+                if response.status == 304 and _condition(transfer, url):
+                    transfer.unchanged, transfer.known = True, transfer.unless
+                    return
                 if _begins(transfer, response):
+                    transfer.known = _validator(response, url)
                     _receive(transfer, response, sink)
                 return
         raise failure(transfer.url, f"more than {_REDIRECTS} redirects")
@@ -156,7 +177,7 @@ class HttpNetwork:
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         if proxy and parts.scheme == "http":
             target = f"http://{parts.netloc.rpartition('@')[2]}{target}"
-        headers = _headers(transfer, parts, proxy)
+        headers = {**_headers(transfer, parts, proxy), **_condition(transfer, parts.geturl())}
         while True:
             with self._lock:
                 idle = self._idle.get(key)
@@ -235,6 +256,34 @@ def _headers(transfer: _Transfer, parts: urllib.parse.SplitResult, proxy: str) -
         if transfer.validator:
             headers["If-Range"] = transfer.validator
     return headers
+
+
+def _condition(transfer: _Transfer, url: str) -> dict[str, str]:
+    """The header that asks for nothing where nothing changed. An ETag says something about the URL that it was given for, and no other."""
+    unless = transfer.unless
+    return {"If-None-Match": unless.etag} if unless and not transfer.position and unless.place == _place(url) else {}
+
+
+def _place(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()
+
+
+def _validator(response: http.client.HTTPResponse, url: str) -> Validator | None:
+    """Its strong ETag. Not of what changed just now: servers make ETags of time stamps, which a second change may not alter."""
+    etag, modified = response.headers.get("ETag") or "", response.headers.get("Last-Modified")
+    if (
+        not re.fullmatch(r'"[!#-~]*"', etag)
+        or len(etag) > _LONGEST_ETAG
+        or (modified and not _settled(modified, response.headers.get("Date")))
+    ):
+        return None
+    return Validator(_place(url), etag)
+
+
+def _settled(modified: str, now: str | None) -> bool:
+    times = [email.utils.parsedate_tz(text or "") for text in (modified, now)]
+    before, after = (email.utils.mktime_tz(time) if time else None for time in times)
+    return before is not None and after is not None and after - before >= _SETTLED
 
 
 def _authorization(parts: urllib.parse.SplitResult, header: str) -> dict[str, str]:

@@ -17,11 +17,23 @@ Sink = Callable[[bytes], object]
 Progress = Callable[[int, int], object]  # (bytes so far, all bytes or 0)
 
 
+class Validator(msgspec.Struct, frozen=True):
+    """What a server calls the content that it sent: its strong ETag, with a digest of the URL that answered (redirects may lead elsewhere)."""
+
+    place: str
+    etag: str
+
+
 class FetchResult(msgspec.Struct, frozen=True):
-    """`size` of the whole body in bytes, what lay before `offset` included; `resumed`: the server sent only the rest."""
+    """`size` of the whole body in bytes, what lay before `offset` included; `resumed`: the server sent only the rest.
+
+    `validator`: where the server gives one that can be relied on. `unchanged`: what is there is what `unless` names; nothing was sent.
+    """
 
     size: int
     resumed: bool = False
+    validator: Validator | None = None
+    unchanged: bool = False
 
 
 class Network(Protocol):
@@ -34,10 +46,11 @@ class Network(Protocol):
         *,
         limit: int,
         offset: int = 0,
+        unless: Validator | None = None,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> FetchResult:
-        """Hand the body from byte `offset` on to `sink`, in order, each byte once.
+        """Hand the body from byte `offset` on to `sink`, in order, each byte once; none of it if it is what `unless` names.
 
         GraphbuildError names the url and the cause: more than `limit` bytes (of the whole body), no such file, a broken
         transport, `cancelled()` (exit code 8). What `sink` raises comes through.
@@ -60,12 +73,13 @@ class DeferredNetwork:
         *,
         limit: int,
         offset: int = 0,
+        unless: Validator | None = None,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> FetchResult:
         with self._lock:
             network = self._made = self._made or self._make()
-        return network.fetch(url, sink, limit=limit, offset=offset, progress=progress, cancelled=cancelled)
+        return network.fetch(url, sink, limit=limit, offset=offset, unless=unless, progress=progress, cancelled=cancelled)
 
 
 class OfflineNetwork:
@@ -78,6 +92,7 @@ class OfflineNetwork:
         *,
         limit: int,  # noqa: ARG002
         offset: int = 0,  # noqa: ARG002
+        unless: Validator | None = None,  # noqa: ARG002
         progress: Progress | None = None,  # noqa: ARG002
         cancelled: Callable[[], bool] | None = None,  # noqa: ARG002
     ) -> FetchResult:

@@ -233,13 +233,32 @@ class Put(msgspec.Struct, frozen=True, tag="put"):
 class Fetch(msgspec.Struct, frozen=True, tag="fetch"):
     """Download `url` (or one of `mirrors`); its result is the blob with that sha256 (hex).
 
-    Without a digest it asks the server each time, and what is built on it depends on what came.
+    Without a digest it asks the server in each build, and what is built on it depends on what came. `anywhere`: bytes of that digest
+    do, wherever they came from; else only those that one of the URLs gave, so that a digest which was forgotten there is noticed.
     """
 
     url: str
     sha256: str = ""
     size: int = 0  # bytes; 0 where not known
     mirrors: tuple[str, ...] = ()
+    anywhere: bool = True
+
+
+class Checkout(msgspec.Struct, frozen=True, tag="checkout"):
+    """Files of a git repository as one layer, owned by 0:0, with those of its submodules.
+
+    `ref` is a branch, a tag, a full reference or a commit; "" is the default branch. A name is looked up in each build, and what is
+    built on it depends on the commit that it stands for. `commit` is the one that it must stand for, or its beginning: a full one is
+    looked up once. `subdir` is the folder of the repository whose files are taken. `keep_git_dir`: with a `.git` of that one commit,
+    where the whole repository is taken. In `url` a password may be given: it is in no key.
+    """
+
+    url: str
+    ref: str = ""
+    subdir: str = ""
+    keep_git_dir: bool = False
+    commit: str = ""
+    submodules: bool = True
 
 
 class ImportTar(msgspec.Struct, frozen=True, tag="import-tar"):
@@ -345,7 +364,23 @@ class ExportFiles(msgspec.Struct, frozen=True, tag="files"):
     strip: str = ""
 
 
-Action = Run | Copy | Put | Fetch | ImportTar | ImportImage | Assemble | Flatten | Union | Image | ExportFiles
+Action = Run | Copy | Put | Fetch | Checkout | ImportTar | ImportImage | Assemble | Flatten | Union | Image | ExportFiles
+
+
+def is_volatile(action: Action) -> bool:
+    """Whether it asks the network, in every build, what there is now."""
+    match action:
+        case Fetch():
+            return not action.sha256
+        case Checkout():
+            return not (is_commit(action.ref) or is_commit(action.commit))
+        case _:
+            return False
+
+
+def is_commit(text: str) -> bool:
+    """Whether a text is the full name of a commit of git, SHA-1 or SHA-256."""
+    return len(text) in (40, 64) and not text.strip("0123456789abcdef")
 
 
 def stands_on(action: Action) -> tuple[Ref, ...]:

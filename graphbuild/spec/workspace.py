@@ -36,7 +36,10 @@ class SettingsText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: Annotated[str | None, Meta(description="The store's folder.")] = None
     source_date_epoch: Annotated[int, Meta(description="The time of every file in every layer, in seconds.", ge=0, le=(1 << 33) - 1)] = 0
     plugins: Annotated[tuple[str, ...], Meta(description="The plugins to use; default: all that are installed.")] = ()
-    network: Annotated[Literal["allow", "deny"], Meta(description="deny: no step may say `network: host`.")] = "allow"
+    network: Annotated[
+        Literal["allow", "deny"],
+        Meta(description="deny: no step may say `network: host`, and nothing may come from outside that no digest pins."),
+    ] = "allow"
     network_allow: Annotated[tuple[str, ...], Meta(description="Targets that may, all the same.")] = ()
     compression: Annotated[Literal["gzip", "zstd", "none"], Meta(description="Of layers that are exported.")] = "gzip"
     vars: Annotated[dict[str, str | bool], Meta(description="Variables of every package.")] = {}

@@ -7,6 +7,7 @@ from graphbuild.build.world import World
 from graphbuild.rules.actions import (
     Action,
     Assemble,
+    Checkout,
     Copy,
     ExportFiles,
     Fetch,
@@ -17,6 +18,7 @@ from graphbuild.rules.actions import (
     Put,
     Run,
     Union,
+    is_volatile,
 )
 
 __all__ = ["Prepared", "prepare", "reads_workspace", "warm_up"]
@@ -37,7 +39,15 @@ def prepare(action: Action, world: World) -> Prepared:  # noqa: PLR0911 - one a 
             from graphbuild.build.perform.put import prepare_put
 
             return prepare_put(action, world)
-        case Fetch() | ImportTar() | ImportImage():
+        case Fetch():
+            from graphbuild.build.perform.fetch import prepare_fetch
+
+            return prepare_fetch(action, world)
+        case Checkout():
+            from graphbuild.build.perform.checkout import prepare_checkout
+
+            return prepare_checkout(action, world)
+        case ImportTar() | ImportImage():
             from graphbuild.build.perform.imports import prepare_import
 
             return prepare_import(action, world)
@@ -56,11 +66,13 @@ def prepare(action: Action, world: World) -> Prepared:  # noqa: PLR0911 - one a 
 
 
 def reads_workspace(action: Action) -> bool:
-    """Whether preparing it may take long: it scans or hashes files, so that a worker should do it."""
+    """Whether preparing it may take long: it scans or hashes files, or asks the network, so that a worker should do it."""
     match action:
         case Run():
             return bool(action.mounts)
-        case Fetch() | Flatten():
+        case Fetch() | Checkout():
+            return is_volatile(action)
+        case Flatten():
             return False
         case _:
             return True

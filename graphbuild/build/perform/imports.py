@@ -1,4 +1,4 @@
-"""Performing what brings bytes in: `Fetch`, `ImportTar`, `ImportImage`."""
+"""Performing `ImportTar` and `ImportImage`."""
 
 from pathlib import Path
 
@@ -9,39 +9,20 @@ from graphbuild.image.read import SourceImage, open_image
 from graphbuild.layers.cancel import Cancellable
 from graphbuild.layers.compression import decompress, open_stream
 from graphbuild.layers.tar_read import unpack
-from graphbuild.network import download
-from graphbuild.rules.actions import Fetch, ImportImage, ImportTar, Ref, WorkspaceFile
+from graphbuild.rules.actions import ImportImage, ImportTar, Ref, WorkspaceFile
 from graphbuild.store.actions import LayerOutput, Outputs
-from graphbuild.values.digest import Digest, sha256
+from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Kind, encode_index
 from graphbuild.values.errors import mistake
 
-_LARGEST_DOWNLOAD = 64 << 30
 
-
-def prepare_import(action: Fetch | ImportTar | ImportImage, world: World) -> Prepared:
+def prepare_import(action: ImportTar | ImportImage, world: World) -> Prepared:
     match action:
-        case Fetch():
-            wanted = (Field("action", "fetch"), Field("sha256", action.sha256))
-            return Prepared(wanted, lambda task: _fetch(action, world, task))
         case ImportTar():
             path, content = content_of(action.source, world)
             return Prepared(_tar_fields(content, world), lambda _task: _import_tar(path, name_of(action.source), world))
         case ImportImage():
             return _prepare_image(action, world)
-
-
-def _fetch(action: Fetch, world: World, task: Task) -> Outputs:
-    digest = sha256(action.sha256)
-    if (path := world.store.blob(digest)) is not None:
-        return Outputs((), blob=digest, size=path.stat().st_size)
-    with world.store.blob_writer() as writer:
-        task.progress(0, action.size, "bytes")
-        urls = (action.url, *action.mirrors)
-        limit = action.size or _LARGEST_DOWNLOAD
-        found, size = download(world.network, urls, writer.fd, sha256=action.sha256, size=action.size, limit=limit)
-        writer.commit(found, size)
-    return Outputs((), blob=found, size=size)
 
 
 def content_of(source: WorkspaceFile | Ref, world: World) -> tuple[Path, bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphbuild.rules import Command, Host, mistake
+from graphbuild_dockerfile.remotes import is_repository
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -100,6 +101,9 @@ def _add_context(text: str, host: Host, contexts: dict[str, str], bases: dict[st
     name, equals, place = text.partition("=")
     if not name or not equals or not place:
         raise mistake(f"--build-context {text!r} is not NAME=PLACE", hint="for example base=oci-layout://DIR:TAG")
+    if is_repository(place):
+        contexts[name] = place
+        return
     scheme, found, rest = place.partition("://")
     if not found:
         if not os.path.isdir(place):

@@ -1,13 +1,14 @@
 """COPY and ADD as `Put` actions: what each source names, and which tree it is taken from."""
 
 import posixpath
-import urllib.parse
+import re
 from typing import TYPE_CHECKING
 
-from graphbuild.rules import BlobItem, Fetch, Folder, Item, Pick, Put, StackTree, TextItem, parse_mode
+from graphbuild.rules import BlobItem, Checkout, Fetch, Folder, Item, Pick, Put, StackTree, TextItem, parse_mode
 from graphbuild_dockerfile.instructions import Add, Copy, Document
 from graphbuild_dockerfile.names import clean, destination
 from graphbuild_dockerfile.program import Stage
+from graphbuild_dockerfile.remotes import Repository, file_name, is_http, repository, without_password
 from graphbuild_dockerfile.state import State
 from graphbuild_dockerfile.text import Node
 from graphbuild_dockerfile.words import HEREDOC, expansion
@@ -25,11 +26,12 @@ def copy(said: Copy | Add, state: State, stage: Stage, stages: "Stages") -> None
 
     sources = [fill(word) for word in said.sources]
     to = fill(said.dest)
-    if isinstance(said, Add) and said.checksum and not any(_is_remote(source) for source in sources):
-        raise stages.fault(node, "checksum requires HTTP(S) or Git sources")
+    checksum = fill(said.checksum) if isinstance(said, Add) else ""
+    if checksum and len(sources) != 1:
+        raise stages.fault(node, "checksum can't be specified for multiple sources")
     from_ = said.from_ if isinstance(said, Copy) else ""
     tree = stages.source(from_, stage.index, node) if from_ else stages.request.folder
-    items = [item for source in sources for item in _items(source, said, tree, state, stages)]
+    items = [item for source in sources for item in _items(source, said, checksum, tree, state, stages)]
     for document in said.documents:
         if "/" in document.name:
             raise stages.fault(node, f"{document.name!r} is no name of a file", "a heredoc of COPY and ADD makes a file of that name")
@@ -56,12 +58,18 @@ def _mode(text: str, node: Node, stages: "Stages") -> str:
     return text
 
 
-def _items(source: str, said: Copy | Add, tree: Folder | StackTree, state: State, stages: "Stages") -> list[Item]:
+def _items(source: str, said: Copy | Add, checksum: str, tree: Folder | StackTree, state: State, stages: "Stages") -> list[Item]:
     node = said.node
-    if isinstance(said, Add) and _is_remote(source):
-        return [_download(source, said, state, stages)]
-    if _is_remote(source):
-        raise stages.fault(node, "source can't be a URL for COPY", "use ADD")
+    try:
+        git = repository(source)
+    except ValueError as error:
+        raise stages.fault(node, str(error)) from None
+    if git is not None or is_http(source):
+        if not isinstance(said, Add):
+            raise stages.fault(node, f"source can't be a {'git ref' if git else 'URL'} for COPY", "use ADD")
+        return [_repository(git, said, checksum, state, stages) if git else _download(source, said, checksum, state, stages)]
+    if checksum:
+        raise stages.fault(node, "checksum requires HTTP(S) or Git sources")
     include: tuple[str, ...] = ()
     if isinstance(said, Copy) and said.parents:
         pivot, found, rest = source.partition("/./")
@@ -71,25 +79,34 @@ def _items(source: str, said: Copy | Add, tree: Folder | StackTree, state: State
     return [Pick(tree, clean(source).removeprefix("/"), include, unpack)]
 
 
-def _is_remote(source: str) -> bool:
-    return source.startswith(("http://", "https://"))
+def _repository(git: Repository, said: Add, checksum: str, state: State, stages: "Stages") -> Item:
+    """What is in a git repository, or in a folder of it."""
+    node = said.node
+    if checksum and git.checksum and checksum != git.checksum:
+        raise stages.fault(node, f'checksum mismatch "{checksum}" != "{git.checksum}"')
+    if said.keep_git_dir is not None and git.keep_git_dir not in (None, said.keep_git_dir):
+        raise stages.fault(node, "inconsistent keep-git-dir configuration")
+    commit = checksum or git.checksum
+    if not re.fullmatch("[0-9a-f]*", commit):
+        raise stages.fault(node, f"invalid checksum {commit!r}", "the name of a commit, in hex digits")
+    keep = bool(said.keep_git_dir if git.keep_git_dir is None else git.keep_git_dir)
+    action = Checkout(git.url, git.ref, git.subdir, keep, commit, git.submodules)
+    ref = stages.plan.add(state.action(f"{node.keyword} {without_password(git.url)}"), action, node)
+    return Pick(StackTree((ref,)), "")
 
 
-def _download(url: str, said: Add, state: State, stages: "Stages") -> Item:
-    """A file from the network: its name is the last of the URL's path."""
+def _download(url: str, said: Add, checksum: str, state: State, stages: "Stages") -> Item:
+    """A file from the network."""
     node = said.node
     try:
-        name = posixpath.basename(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
+        name = file_name(url)
     except ValueError as error:
-        raise stages.fault(node, f"{url!r} is no URL: {error}") from None
-    sha256 = ""
-    if said.checksum:
-        checksum = stages.expand(said.checksum, state, node)
-        algorithm, _, sha256 = checksum.partition(":")
-        if algorithm != "sha256" or len(sha256) != 64:
-            raise stages.fault(node, f"invalid checksum {checksum!r}", "sha256: and 64 hex digits")
-    ref = stages.plan.add(state.action(f"{node.keyword} {url}"), Fetch(url, sha256), node)
-    return BlobItem(ref, name or "__unnamed__", unpack=bool(said.unpack))
+        raise stages.fault(node, f"{without_password(url)!r} is no URL of a file: {error}") from None
+    if checksum and not re.fullmatch("sha256:[0-9a-f]{64}", checksum):
+        raise stages.fault(node, f"invalid checksum {checksum!r}", "sha256: and 64 hex digits")
+    fetch = Fetch(url, checksum.removeprefix("sha256:"), anywhere=False)
+    ref = stages.plan.add(state.action(f"{node.keyword} {without_password(url)}"), fetch, node)
+    return BlobItem(ref, name, unpack=bool(said.unpack))
 
 
 def _text(document: Document, state: State) -> Item:

@@ -95,7 +95,7 @@ class Copy(msgspec.Struct, frozen=True, tag=True):
 
 
 class Add(msgspec.Struct, frozen=True, tag=True):
-    """`unpack` is None where BuildKit decides: local archives are unpacked, remote ones are not."""
+    """`unpack` is None where BuildKit decides: local archives are unpacked, remote ones are not. `keep_git_dir` is None where the URL does."""
 
     node: Node
     sources: tuple[str, ...]  # word
@@ -105,7 +105,7 @@ class Add(msgspec.Struct, frozen=True, tag=True):
     chmod: str = ""  # word
     link: bool = False
     exclude: tuple[str, ...] = ()
-    keep_git_dir: bool = False
+    keep_git_dir: bool | None = None
     checksum: str = ""  # word
     unpack: bool | None = None
 

@@ -203,7 +203,7 @@ def _add(node: Node, file: str) -> i.Add:
         chmod=_text(flags, "chmod"),
         link=_text(flags, "link") == "true",
         exclude=flags.get("exclude", ()),
-        keep_git_dir=_text(flags, "keep-git-dir") == "true",
+        keep_git_dir=_text(flags, "keep-git-dir") == "true" if "keep-git-dir" in flags else None,
         checksum=_text(flags, "checksum"),
         unpack=_text(flags, "unpack") == "true" if "unpack" in flags else None,
     )

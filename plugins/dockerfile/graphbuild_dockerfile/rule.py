@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from graphbuild.rules import Analysis, Context, Folder, Rule, Snapshot, read_ignore_file
+from graphbuild.rules import Analysis, Checkout, Context, Folder, Rule, Snapshot, read_ignore_file
 
 
 class Dockerfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -17,7 +17,8 @@ class Dockerfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target: Annotated[str, Meta(description="The stage, by name or number; the last one by default.")] = ""
     args: Annotated[dict[str, str], Meta(description="Build arguments: values of its ARGs.")] = {}
     contexts: Annotated[
-        dict[str, str], Meta(description="What names in FROM and --from stand for: a target (//package:name, :name) or a folder.")
+        dict[str, str],
+        Meta(description="What names in FROM and --from stand for: a target (//package:name, :name), a folder or a git repository."),
     ] = {}
     labels: Annotated[dict[str, str], Meta(description="Labels to add to its image.")] = {}
     platform: Annotated[str, Meta(description="os/arch[/variant] that it is built for; this machine's by default.")] = ""
@@ -83,9 +84,17 @@ def _ignored(context: Context, folder: str, file: str) -> tuple[str, ...]:
     return ()
 
 
-def _context(context: Context, value: str) -> Snapshot | Folder:
+def _context(context: Context, value: str) -> Snapshot | Folder | Checkout:
+    from graphbuild_dockerfile.remotes import repository
+
     if _is_label(value):
         return context.snapshot_of(value)
+    try:
+        git = repository(value)
+    except ValueError as error:
+        raise context.mistake(str(error), "dockerfile", "contexts") from None
+    if git is not None:
+        return Checkout(git.url, git.ref, git.subdir, bool(git.keep_git_dir), git.checksum, git.submodules)
     folder = context.path(value)
     ignore = context.reader.read(posixpath.join(folder, ".dockerignore"))
     return Folder(folder, read_ignore_file(ignore.decode("utf-8", "surrogateescape")) if ignore is not None else ())

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from graphbuild.rules import Config, Folder, GraphbuildError, Pick, Put, Ref, Snapshot, StackTree
+from graphbuild.rules import Checkout, Config, Folder, GraphbuildError, Pick, Put, Ref, Snapshot, StackTree
 from graphbuild_dockerfile import configuring, copying, running
 from graphbuild_dockerfile.environment import PATH, platform_arguments
 from graphbuild_dockerfile.instructions import Add, Arg, Copy, Instruction, Run
@@ -22,12 +22,12 @@ _PLATFORM = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}")
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is asked of a Dockerfile. `contexts` are named ones: a target's Snapshot or a Folder each; `args` are build arguments."""
+    """What is asked of a Dockerfile. `contexts` are named ones; `args` are build arguments."""
 
     folder: Folder
     target: str = ""
     args: Mapping[str, str] = {}
-    contexts: Mapping[str, Snapshot | Folder] = {}
+    contexts: Mapping[str, Snapshot | Folder | Checkout] = {}
     network: str = "host"
     platform: str = ""  # that is built on
     wanted: str = ""  # that is built for
@@ -76,7 +76,7 @@ class Stages:
         found = self._named(name.lower(), before)
         if found is not None:
             return StackTree(self.stage(found).layers)
-        context = self._contexts.get(familiar(name))
+        context = self._named_context(familiar(name), node)
         if isinstance(context, Folder):
             return context
         if context is not None:
@@ -104,6 +104,13 @@ class Stages:
         """The last stage of that name, in lower case, among the first `before`."""
         return next((stage for stage in reversed(self.program.stages[:before]) if stage.name and stage.name == name), None)
 
+    def _named_context(self, name: str, node: Node) -> Snapshot | Folder | None:
+        """What a name stands for; a repository is checked out when it is needed first."""
+        source = self._contexts.get(name)
+        if isinstance(source, Checkout):
+            source = self._contexts[name] = Snapshot((self.plan.add(f"{name} repository", source, node),))
+        return source
+
     def _globals(self) -> dict[str, str]:
         """The ARGs before the first FROM, and the platforms: what FROM sees, and what an ARG in a stage inherits."""
         request = self.request
@@ -121,7 +128,7 @@ class Stages:
 
     def _walk(self, stage: Stage) -> State:
         name = stage.name or str(stage.index)
-        override = self._contexts.get(stage.name) if stage.name else None
+        override = self._named_context(stage.name, stage.start.node) if stage.name else None
         if override is not None:
             return self._context(override, name, stage.start.node)
         state = self._base(stage, name)
@@ -147,7 +154,7 @@ class Stages:
         below = self._named(image, stage.index)
         if below is not None:
             return child(self.stage(below), name, platform)
-        context = self._contexts.get(familiar(image))
+        context = self._named_context(familiar(image), stage.start.node)
         if context is not None:
             return self._context(context, name, stage.start.node, platform)
         if image == "scratch":
