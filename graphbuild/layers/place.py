@@ -143,7 +143,8 @@ class Placing:
             self._set(msgspec.structs.replace(first, path=place))
         else:
             name = first.target if first.kind is Kind.HARDLINK else target
-            self._set(Entry(place, Kind.HARDLINK, first.mode, first.uid, first.gid, target=name, xattrs=first.xattrs))
+            link = Entry(place, Kind.HARDLINK, first.mode, first.uid, first.gid, target=name, xattrs=first.xattrs)
+            self._set(link, self.origins.get(name))
         return True
 
     def _contents(self, tree: Tree, folder: bytes, place: bytes, include: Patterns | None) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphbuild.rules import Command, Host, mistake
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 _NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
+_PLATFORM = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}")
 _FORMATS = {
     "oci": ("image", "oci"),
     "oci-archive": ("image", "archive"),
@@ -34,6 +35,7 @@ def declare(parser: "ArgumentParser") -> None:
     add("-o", "--output", dest="to", metavar="FORMAT:PATH", action="append", default=[], help="oci:DIR, docker:FILE, tar:FILE or dir:DIR")
     add("--platform", metavar="OS/ARCH", default="", help="the platform to build for")
     add("--network", choices=("default", "host", "none"), default="default", help="of each RUN that does not say one (default: host)")
+    add("--check", action="store_true", help="check the Dockerfile, and build nothing")
     add("--no-cache", dest="no_cache", action="append_const", const="", help="build again, though results are known")
 
 
@@ -47,6 +49,8 @@ def run(host: Host, options: "Namespace") -> int:
     bases: dict[str, dict[str, Any]] = {}
     for text in options.build_context:
         _add_context(text, host, contexts, bases)
+    if options.platform and not _PLATFORM.fullmatch(options.platform):
+        raise mistake(f"--platform {options.platform!r} is no platform", hint="os/arch or os/arch/variant, for example linux/arm64")
     arguments, repeatable = _arguments(options.build_arg)
     attributes = {
         "context": host.path(folder),
@@ -59,6 +63,8 @@ def run(host: Host, options: "Namespace") -> int:
         "platform": options.platform,
     }
     targets: dict[str, dict[str, Any]] = {"bases": bases, "steps": {name: {"dockerfile": attributes}}, "outputs": {}}
+    if options.check:
+        return _check(options, attributes["file"], arguments, host)
     outputs = _outputs(options, name, host)
     targets["outputs"] = outputs
     return host.build(targets, [f"//:{label}" for label in outputs or (name,)], repeatable=repeatable)
@@ -70,6 +76,22 @@ def _file(options: "Namespace") -> str:
     if not os.path.isfile(path):
         raise mistake(f"failed to read dockerfile: no such file: {path}", hint="say which with -f FILE")
     return os.path.abspath(path)
+
+
+def _check(options: "Namespace", file: str, arguments: Mapping[str, str], host: Host) -> int:
+    """Say what the checks find; 1 if anything. The images it stands on are not looked at."""
+    from graphbuild_dockerfile.environment import platform_arguments
+    from graphbuild_dockerfile.lint import lint
+    from graphbuild_dockerfile.program import parse
+
+    with open(file, encoding="utf-8", errors="replace", newline="") as opened:
+        program = parse(opened.read(), file)
+    platform = options.platform or "linux"
+    found = lint(program, predefined=platform_arguments(platform, platform, options.target or "default"), arguments=arguments)
+    for each in found:
+        host.say(f"{file}:{each.line}: {each.name}: {each.message}\n  {each.url}")
+    host.say(f"Check complete, {len(found) or 'no'} warning{'s' * (len(found) != 1)} {'has' if len(found) == 1 else 'have'} been found.")
+    return 1 if found else 0
 
 
 def _pair(text: str, flag: str) -> tuple[str, str]:

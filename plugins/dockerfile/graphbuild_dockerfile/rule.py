@@ -1,12 +1,29 @@
 """The rule `dockerfile`: a stage of a Dockerfile as a target."""
 
+import os
 import posixpath
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from graphbuild.rules import Analysis, Checkout, Context, Folder, Rule, Snapshot, read_ignore_file
+from graphbuild.rules import (
+    Analysis,
+    Checkout,
+    Context,
+    Folder,
+    GraphbuildError,
+    Patterns,
+    Place,
+    Problem,
+    Rule,
+    Snapshot,
+    read_ignore_file,
+)
+
+if TYPE_CHECKING:
+    from graphbuild_dockerfile.stages import Request, Stages
 
 
 class Dockerfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +60,7 @@ def dockerfile(context: Context, attributes: Dockerfile) -> Analysis:
     text = context.reader.read(file)
     if text is None:
         raise context.mistake(f"no such file: {file}", "dockerfile", hint="say which with `file`")
-    program = parse(_decoded(text, file, context), file)
+    program = parse(_decoded(text, file), file)
     request = Request(
         Folder(folder, _ignored(context, folder, file)),
         attributes.target,
@@ -54,11 +71,37 @@ def dockerfile(context: Context, attributes: Dockerfile) -> Analysis:
         attributes.platform,
     )
     plan = Plan(context, file)
-    state = Stages(program, request, plan).target()
+    stages = Stages(program, request, plan)
+    state = stages.target()
     labels = dict(state.config.labels) | attributes.labels
     state.change(labels=tuple(sorted(labels.items())))
     needs = tuple(need for snapshot in request.contexts.values() if isinstance(snapshot, Snapshot) for need in snapshot.needs)
-    return Analysis(tuple(plan.actions), (Snapshot(state.layers, (state.config,), needs),), tuple(plan.origins))
+    snapshot = Snapshot(state.layers, (state.config,), needs)
+    return Analysis(tuple(plan.actions), (snapshot,), tuple(plan.origins), _warnings(stages, request))
+
+
+def _warnings(stages: "Stages", request: "Request") -> tuple[Problem, ...]:
+    """What the checks find in the stages that are built. GraphbuildError where the file itself wants that to be an error."""
+    from graphbuild_dockerfile.checks import settings, violation
+    from graphbuild_dockerfile.lint import lint
+
+    program = stages.program
+    found = lint(
+        program,
+        predefined=stages.predefined,
+        arguments=request.args,
+        base=lambda image, _platform: stages.linted(image),
+        ignored=_ignores(request.folder),
+        stages=stages.walked,
+    )
+    if found and settings(program.directives, program.file).error:
+        raise GraphbuildError(Problem(violation(found), Place(program.file, found[0].line), found[0].url))
+    return tuple(Problem(f"{each.name}: {each.message}", Place(program.file, each.line), each.url) for each in found)
+
+
+def _ignores(folder: Folder) -> Callable[[str], bool]:
+    patterns = Patterns(folder.ignore)
+    return lambda path: patterns.matches(os.fsencode(path.strip("/")))
 
 
 def _file(context: Context, attributes: Dockerfile, folder: str) -> str:
@@ -68,11 +111,12 @@ def _file(context: Context, attributes: Dockerfile, folder: str) -> str:
     return posixpath.normpath(posixpath.join(folder, named)) if folder else posixpath.normpath(named)
 
 
-def _decoded(text: bytes, file: str, context: Context) -> str:
+def _decoded(text: bytes, file: str) -> str:
     try:
-        return text.decode("utf-8", "surrogateescape")
-    except UnicodeDecodeError:
-        raise context.mistake(f"{file} is not UTF-8", "dockerfile") from None
+        return text.decode()
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        raise GraphbuildError(Problem("invalid UTF-8", Place(file, line), "save the file as UTF-8")) from None
 
 
 def _ignored(context: Context, folder: str, file: str) -> tuple[str, ...]:

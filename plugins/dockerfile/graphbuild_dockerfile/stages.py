@@ -16,6 +16,7 @@ from graphbuild_dockerfile.names import familiar, is_reference
 from graphbuild_dockerfile.program import Program, Stage, parse_trigger
 from graphbuild_dockerfile.state import Plan, State, child, problem
 from graphbuild_dockerfile.text import Node
+from graphbuild_dockerfile.walk import Base
 from graphbuild_dockerfile.words import expand
 
 _PLATFORM = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}")
@@ -47,7 +48,23 @@ class Stages:
                 raise plan.context.mistake(f"invalid context name {name}: invalid reference format", hint="names are lower case")
         self._states: dict[int, State] = {}
         self._snapshots: dict[str, State] = {}
+        self.predefined = platform_arguments(request.platform, request.wanted or request.platform, request.target or "default")
         self.globals = self._globals()
+
+    @property
+    def walked(self) -> tuple[int, ...]:
+        """The indexes of the stages that are needed, as far as `target` was asked for."""
+        return tuple(sorted(self._states))
+
+    def linted(self, image: str) -> Base | None:
+        """What the checks want to know of an image; None for one that is not known."""
+        if image == "scratch":
+            return Base({"PATH": PATH})
+        source = self._contexts.get(familiar(image))
+        if not isinstance(source, Snapshot):
+            return None
+        config = self.plan.context.config_of(source)
+        return Base({"PATH": PATH, **dict(config.env)}, config.shell is not None, config.on_build)
 
     def target(self) -> State:
         """The stage that is asked for, walked. GraphbuildError for one that does not exist."""
@@ -114,8 +131,7 @@ class Stages:
     def _globals(self) -> dict[str, str]:
         """The ARGs before the first FROM, and the platforms: what FROM sees, and what an ARG in a stage inherits."""
         request = self.request
-        stage = request.target or (self.program.stages[-1].name or str(len(self.program.stages) - 1))
-        found = platform_arguments(request.platform, request.wanted or request.platform, stage or "default")
+        found = dict(self.predefined)
         for instruction in self.program.arguments:
             for argument in instruction.arguments:
                 name = self._expand(argument.name, found, instruction.node)
@@ -130,7 +146,9 @@ class Stages:
         name = stage.name or str(stage.index)
         override = self._named_context(stage.name, stage.start.node) if stage.name else None
         if override is not None:
-            return self._context(override, name, stage.start.node)
+            state = self._context(override, name, stage.start.node)
+            state.change(on_build=())  # it is the stage's own image: nothing is built on it here
+            return state
         state = self._base(stage, name)
         triggers = state.config.on_build
         state.change(on_build=())
