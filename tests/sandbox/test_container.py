@@ -195,6 +195,10 @@ def test_the_kernels_folders_stay_in_the_layer_and_nothing_else_does(docker):
     assert {"etc/hosts", "deep", "deep/er", "run", "run/secrets"} <= points
 
 
+def test_a_user_can_open_the_output_by_name(docker_users):
+    assert docker_users.sh("echo 1 > /dev/stdout; echo 2 > /dev/stderr", user="bob")["output"] == "1\n2\n"
+
+
 # Mounts.
 
 
