@@ -249,7 +249,7 @@ def test_a_timeout(docker):
 
 
 def test_its_waiting_parent_is_not_seen_and_cannot_be_signalled(docker):
-    assert docker.sh("busybox kill -9 -1; ps | wc -l")["output"].split()[-1] in ("4", "5")
+    assert int(docker.sh("busybox kill -9 -1; ps | wc -l")["output"].split()[-1]) <= 4  # a heading, itself, ps, and wc if it was quick
     assert docker.sh("busybox kill -9 0 2>/dev/null; echo alive")["output"] == "alive\n"
 
 
