@@ -37,7 +37,8 @@ class Request(msgspec.Struct, frozen=True):
     whether it is cut off from the network already.
 
     `admit` is called with the pid of the namespace's first process while it still waits; None: it does not wait. `contained`: it is no
-    bubblewrap but a program of `trampoline`'s, which waits before it makes the namespace.
+    bubblewrap but a program of `trampoline`'s, which waits before it makes the namespace. `owner`: the uid that may open the output
+    again, by the name /dev/stdout.
     """
 
     command: Callable[[int, int, bool], list[str]]
@@ -49,6 +50,7 @@ class Request(msgspec.Struct, frozen=True):
     interactive: bool
     admit: Callable[[int], None] | None
     contained: bool = False
+    owner: int = 0
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -87,6 +89,8 @@ def _run(request: Request, alone: bool, write: Callable[[bytes], None], cancelle
         if block[1] >= 0:
             cleanup.callback(os.close, block[1])
         output, output_end = (-1, -1) if request.interactive else pipe()
+        if request.owner and output_end >= 0:
+            os.fchown(output_end, request.owner, -1)
         process = _spawn(request, alone, status_end, block, output_end)
         if request.contained and request.admit is not None:
             request.admit(process.pid)

@@ -184,7 +184,10 @@ def _contained_request(
         path.chmod(0o500)
         return [mounted.start]
 
-    return process.Request(command, job.network, {}, (), job.timeout, job.limits.output, job.interactive, admit, contained=True)
+    owner = program.switch.uid if program.switch is not None else 0
+    return process.Request(
+        command, job.network, {}, (), job.timeout, job.limits.output, job.interactive, admit, contained=True, owner=owner
+    )
 
 
 def _admission(wanted: Limits, groups: limits.Groups, identity: Identity, refused: list[str]) -> Callable[[int], None] | None:

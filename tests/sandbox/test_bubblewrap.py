@@ -283,8 +283,9 @@ def test_processes(roots):
 
 def test_processes_without_control_groups(full):
     """The kernel's other limit counts all processes of the user, graphbuild's few included."""
-    answer = full.sh("i=0; while [ $i -lt 40 ]; do sleep 1 & i=$((i + 1)); done; wait", limits={"processes": 24})
-    assert "can't fork" in answer["output"]
+    for driver in (full, full.as_docker()):
+        answer = driver.sh("i=0; while [ $i -lt 40 ]; do sleep 1 & i=$((i + 1)); done; wait", limits={"processes": 24})
+        assert "can't fork" in answer["output"]
 
 
 def test_memory_that_cannot_be_limited_is_noted(single):

@@ -195,6 +195,10 @@ def test_the_kernels_folders_stay_in_the_layer_and_nothing_else_does(docker):
     assert {"etc/hosts", "deep", "deep/er", "run", "run/secrets"} <= points
 
 
+def test_a_user_can_open_the_output_by_name(docker_users):
+    assert docker_users.sh("echo 1 > /dev/stdout; echo 2 > /dev/stderr", user="bob")["output"] == "1\n2\n"
+
+
 # Mounts.
 
 
@@ -245,7 +249,7 @@ def test_a_timeout(docker):
 
 
 def test_its_waiting_parent_is_not_seen_and_cannot_be_signalled(docker):
-    assert docker.sh("busybox kill -9 -1; ps | wc -l")["output"].split()[-1] in ("4", "5")
+    assert int(docker.sh("busybox kill -9 -1; ps | wc -l")["output"].split()[-1]) <= 4  # a heading, itself, ps, and wc if it was quick
     assert docker.sh("busybox kill -9 0 2>/dev/null; echo alive")["output"] == "alive\n"
 
 
