@@ -126,7 +126,9 @@ def secrets(texts: Sequence[str]) -> dict[str, bytes]:
         source = parts.pop("src", "") or parts.pop("source", "")
         variable = parts.pop("env", "")
         parts.pop("type", None)
-        if not name or parts or (source and variable):
+        if parts:
+            raise mistake(f"--secret {text}: unexpected key {next(iter(parts))!r}", hint="it takes id, src or env")
+        if not name or (source and variable):
             raise mistake("--secret is id=ID,src=FILE or id=ID,env=NAME", hint="for example --secret id=npmrc,src=$HOME/.npmrc")
         found[name] = _secret(name, source, variable or ("" if source else name))
     return found

@@ -2,6 +2,8 @@
 
 from case import Case
 
+_TIMES = "a layer's times are all SOURCE_DATE_EPOCH: the same inputs give the same bytes"
+
 # As in the base, and: root and an account without a home directory are in groups, and root is in one.
 _ACCOUNTS = {
     "passwd": """\
@@ -173,6 +175,13 @@ RUN touch -d @1000000000 /old && mkdir /folder && touch -d @1000000002 /folder
 RUN stat -c '%n %Y' /old /folder > /seen
 RUN touch -r /old /new && stat -c '%n %Y' /old /new >> /seen
 """,
+        differs=_TIMES,
+        tree={
+            "/folder": "dir 0755 0:0",
+            "/new": 'file 0644 0:0 ""',
+            "/old": 'file 0644 0:0 ""',
+            "/seen": 'file 0644 0:0 "/old 0\\n/folder 0\\n/old 0\\n/new 0\\n"',
+        },
     ),
     Case(
         name="run-time-of-folder-after-copy",
@@ -184,6 +193,8 @@ COPY late /folder/late
 RUN test $(stat -c %Y /folder) -gt 1000000002 && echo new > /seen || echo old > /seen
 """,
         files={"late": ""},
+        differs=_TIMES,
+        tree={"/folder": "dir 0755 0:0", "/folder/late": 'file 0644 0:0 ""', "/seen": 'file 0644 0:0 "old\\n"'},
     ),
 )
 
