@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphbuild.rules import Command, Host, mistake
+from graphbuild_dockerfile import converting
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -45,8 +46,8 @@ def run(host: Host, options: "Namespace") -> int:
     contexts: dict[str, str] = {}
     bases: dict[str, dict[str, Any]] = {}
     for text in options.build_context:
-        _add_context(text, host, contexts, bases)
-    arguments, repeatable = _arguments(options.build_arg)
+        add_context(text, host, contexts, bases)
+    arguments, repeatable = arguments_of(options.build_arg)
     attributes = {
         "context": host.path(folder),
         "file": _file(options),
@@ -78,7 +79,7 @@ def _pair(text: str, flag: str) -> tuple[str, str]:
     return name, value
 
 
-def _arguments(texts: Sequence[str]) -> tuple[dict[str, str], bool]:
+def arguments_of(texts: Sequence[str]) -> tuple[dict[str, str], bool]:
     """The build arguments; whether none came from the environment."""
     found: dict[str, str] = {}
     repeatable = True
@@ -95,7 +96,7 @@ def _arguments(texts: Sequence[str]) -> tuple[dict[str, str], bool]:
     return found, repeatable
 
 
-def _add_context(text: str, host: Host, contexts: dict[str, str], bases: dict[str, dict[str, Any]]) -> None:
+def add_context(text: str, host: Host, contexts: dict[str, str], bases: dict[str, dict[str, Any]]) -> None:
     """A named context: a folder as it is; an image or a tar as a base of its own."""
     name, equals, place = text.partition("=")
     if not name or not equals or not place:
@@ -183,4 +184,5 @@ COMMANDS = (
         declare,
         run,
     ),
+    converting.COMMAND,
 )

@@ -41,6 +41,7 @@ class Stages:
         self._contexts = {familiar(name).lower(): source for name, source in request.contexts.items()}
         self._states: dict[int, State] = {}
         self._snapshots: dict[str, State] = {}
+        self.first: dict[int, tuple[Ref, ...]] = {}  # the layers that a stage begins with
         self.globals = self._globals()
 
     def target(self) -> State:
@@ -83,6 +84,10 @@ class Stages:
         """A word of an instruction with the variables of its stage filled in."""
         return self._expand(word, state.env, node)
 
+    def expand_global(self, word: str, node: Node) -> str:
+        """A word of a FROM."""
+        return self._expand(word, self.globals, node)
+
     def fault(self, node: Node, message: str, hint: str = "") -> GraphbuildError:
         return problem(node, self.plan.file, message, hint)
 
@@ -119,8 +124,11 @@ class Stages:
         name = stage.name or str(stage.index)
         override = self._contexts.get(stage.name) if stage.name else None
         if override is not None:
-            return self._context(override, name, stage.start.node)
+            state = self._context(override, name, stage.start.node)
+            self.first[stage.index] = state.layers
+            return state
         state = self._base(stage, name)
+        self.first[stage.index] = state.layers
         triggers = state.config.on_build
         state.change(on_build=())
         for text in triggers:
@@ -183,6 +191,8 @@ class Stages:
                 self._argument(instruction, state)
             case _:
                 configuring.configure(instruction, state, self)
+        if self.plan.watch:
+            self.plan.watch(instruction, state)
 
     def _argument(self, said: Arg, state: State) -> None:
         for argument in said.arguments:
