@@ -1,6 +1,9 @@
-"""What `explain` says of two keys: the fields that differ, and of these what differs, in words that fit on a line."""
+"""What `explain` says of two keys: the fields that differ, and of these what differs, in words that fit on a line. And their encoding."""
 
-from graphbuild.build.keys import Field, difference
+import msgspec
+from blake3 import blake3
+
+from graphbuild.build.keys import VERSION, Field, decode_fields, difference, encode_fields, key_of
 
 OLD, NEW = "a" * 64, "b" * 64
 
@@ -30,3 +33,15 @@ def test_equal_keys_do_not_differ():
 
 def test_items_without_names_are_told_by_their_place():
     assert difference((Field("argv", ["a"]),), (Field("argv", ["a", "b"]),)) == ["argv: [1] added"]
+
+
+def test_words_of_any_bytes_have_a_key_and_can_be_read_again():
+    fields = (Field("argv", ["echo", "\udcff"], ("\udcfe",)), Field("env", [["A", "ž"]]))
+    assert decode_fields(encode_fields(fields)) == (Field("argv", ["echo", b"\xff"], ("\\xfe",)), Field("env", [["A", "ž"]]))
+    assert len({key_of((Field("argv", [word]),)) for word in ("\udcff", "\udcfe", "\\xff", "ÿ")}) == 4
+
+
+def test_other_keys_are_those_of_plain_text():
+    fields = (Field("argv", ["echo", "ž"], ("to",)),)
+    assert key_of(fields).hex == blake3(msgspec.msgpack.encode([VERSION, [["argv", ["echo", "ž"]]]])).hexdigest()
+    assert encode_fields(fields) == msgspec.msgpack.encode(fields)

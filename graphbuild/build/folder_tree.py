@@ -1,7 +1,7 @@
 """A folder of the workspace as a tree that files are taken from: looked at where somebody asks, hashed when something is taken.
 
-What it shows are modes, hard links and extended attributes as they are on disk, all owned by 0:0, without what its ignore patterns
-leave out. Symlinks are shown, never followed: who follows one stays inside the tree.
+What it shows are modes, hard links and extended attributes of users as they are on disk, all owned by 0:0, without what its ignore
+patterns leave out, and without sockets. Symlinks are shown, never followed: who follows one stays inside the tree.
 """
 
 import os
@@ -14,7 +14,14 @@ from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import mistake
 from graphbuild.values.patterns import Patterns
 
-_KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK}
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFCHR: Kind.CHARACTER,
+    stat.S_IFBLK: Kind.BLOCK,
+    stat.S_IFIFO: Kind.FIFO,
+}
 _EXECUTABLE_LINK = 0o777
 
 
@@ -107,6 +114,8 @@ class FolderTree:
 
     def _visible(self, path: bytes, status: os.stat_result) -> bool:
         """Whether the ignore patterns leave it in; a folder also where something below it is brought back."""
+        if stat.S_ISSOCK(status.st_mode):
+            return False
         if not self._ignore or not self._ignore.matches(path):
             return True
         if not stat.S_ISDIR(status.st_mode) or not self._ignore.may_except(path):
@@ -114,12 +123,11 @@ class FolderTree:
         return any(self._seen(path + b"/" + name) for name in self._list(path))
 
     def _entry(self, path: bytes, status: os.stat_result) -> Entry:
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+        kind = _KINDS[stat.S_IFMT(status.st_mode)]
         place = self._root + b"/" + path
-        if kind is None:
-            raise mistake(f"{os.fsdecode(place)} is neither a file, a folder nor a symlink", hint="exclude it")
-        xattrs = read_xattrs(place)[0]
+        xattrs = tuple(pair for pair in read_xattrs(place)[0] if pair[0].startswith(b"user."))
         if kind is Kind.SYMLINK:
             return Entry(path, kind, _EXECUTABLE_LINK, target=os.readlink(place), xattrs=xattrs)
         mode = stat.S_IMODE(status.st_mode)
-        return Entry(path, kind, mode, size=status.st_size if kind is Kind.FILE else 0, xattrs=xattrs)
+        device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0)
+        return Entry(path, kind, mode, size=status.st_size if kind is Kind.FILE else 0, device=device, xattrs=xattrs)

@@ -35,11 +35,34 @@ Fields = tuple[Field, ...]
 
 def key_of(fields: Fields) -> Digest:
     """The key: blake3 over MessagePack of [version, [[name, value], …]]."""
-    return tree(blake3(_encoder.encode([VERSION, [[field.name, field.value] for field in fields]])).hexdigest())
+    return tree(blake3(_encoded([VERSION, [[field.name, field.value] for field in fields]])).hexdigest())
 
 
 def encode_fields(fields: Fields) -> bytes:
-    return _encoder.encode(fields)
+    return _encoded([[field.name, field.value, [_shown_of_bytes(name) for name in field.names]] for field in fields])
+
+
+def _encoded(value: list[Any]) -> bytes:
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:  # words of a command may be of any bytes
+        return _encoder.encode(_without_surrogates(value))
+
+
+def _shown_of_bytes(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Strings that stand for bytes that are no UTF-8 as these bytes."""
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "surrogateescape")
+    return value
 
 
 def decode_fields(data: bytes) -> Fields:

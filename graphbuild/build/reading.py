@@ -1,5 +1,6 @@
 """What a rule may look at while it is analysed: files of the workspace, and the configs of images. Both are noted as inputs."""
 
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -28,7 +29,8 @@ class WorkspaceReader:
 
     def read(self, path: str) -> bytes | None:
         place = self._inputs.root / path
-        if self._inputs.watch(place) is None:
+        status = self._inputs.watch(place)
+        if status is None or stat.S_ISDIR(status.st_mode):
             return None
         if place.is_symlink():  # the link was noted; what it leads to is an input too
             self._inputs.watch(place.resolve())

@@ -20,17 +20,27 @@ from graphbuild.layers.xattrs import IMPLICIT, MARK, OPAQUE, drop_private, set_p
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import is_full, mistake
 
+_CAPABILITY = b"security.capability"
+
 
 def capture(
-    upper: Path, lower: Stack, *, epoch: int, ids: Ids = "full", ignored: Collection[bytes] = (), cancelled: Cancel = never
+    upper: Path,
+    lower: Stack,
+    *,
+    epoch: int,
+    ids: Ids = "full",
+    ignored: Collection[bytes] = (),
+    like_docker: bool = False,
+    cancelled: Cancel = never,
 ) -> list[Entry]:
     """Read and normalise `upper`, which lies over `lower`. Returns the sorted index, empty if nothing changed.
 
     `ignored`: paths (of mount points) that are no part of the layer as long as they are empty or removed. `ids="single"`: only
-    one user exists here, so what disk shows as its own keeps the owner it has in `lower`. GraphbuildError for what no layer can hold.
+    one user exists here, so what disk shows as its own keeps the owner it has in `lower`. `like_docker`: no extended
+    attribute is kept but security.capability, as by Docker's engine. GraphbuildError for what no layer can hold.
     """
     root = os.fsencode(upper)
-    capturing = _Capture(lower, ids, frozenset(ignored))
+    capturing = _Capture(lower, ids, frozenset(ignored), like_docker=like_docker)
     try:
         for found in read_tree(root, cancelled):
             capturing.see(found)
@@ -44,10 +54,11 @@ def capture(
 
 
 class _Capture:
-    def __init__(self, lower: Stack, ids: Ids, ignored: frozenset[bytes]) -> None:
+    def __init__(self, lower: Stack, ids: Ids, ignored: frozenset[bytes], *, like_docker: bool) -> None:
         self._lower = lower
         self._ids = ids
         self._ignored = ignored
+        self._like_docker = like_docker
         self._alone = {b"": False}  # of every directory: does nothing of `lower` show through it?
         self._kept: dict[bytes, Found] = {}
         self._folders: list[tuple[Found, bool]] = []  # in the order they were found, with: could it be implicit?
@@ -69,7 +80,7 @@ class _Capture:
         if entry.kind is Kind.WHITEOUT:
             dropped = below is None or found.path in self._ignored
         else:
-            entry = self._owned(entry, below)
+            entry, below = self._attributes(found, self._owned(entry, below), below)
             empty = entry.kind is Kind.FILE and not entry.size and found.path in self._ignored
             dropped = empty or (found.links == 1 and entry == below)
         if dropped:
@@ -87,6 +98,7 @@ class _Capture:
         if entry.opaque and not real:
             drop_private(found.place, OPAQUE)
         entry = self._owned(msgspec.structs.replace(entry, opaque=entry.opaque and real), below)
+        entry, below = self._attributes(found, entry, below)
         if found.implicit:
             drop_private(found.place, MARK)
         found.entry = entry
@@ -96,6 +108,14 @@ class _Capture:
         if self._ids == "single" and below is not None and (entry.uid, entry.gid) == (0, 0):
             return msgspec.structs.replace(entry, uid=below.uid, gid=below.gid)
         return entry
+
+    def _attributes(self, found: Found, entry: Entry, below: Entry | None) -> tuple[Entry, Entry | None]:
+        """Both without the extended attributes that are not kept; on disk they go too."""
+        if not self._like_docker:
+            return entry, below
+        for name in [name for name, _ in entry.xattrs if name != _CAPABILITY]:
+            os.removexattr(found.place, name, follow_symlinks=False)
+        return _as_docker(entry), below and _as_docker(below)
 
     def _keep(self, found: Found) -> None:
         self._kept[found.path] = found
@@ -129,6 +149,13 @@ class _Capture:
         for path in sorted((*self._implicit, *(found.path for found, _ in self._folders if found.path in self._kept)), reverse=True):
             os.utime((self._implicit.get(path) or self._kept[path]).place, ns=times)
         os.utime(root, ns=times)
+
+
+def _as_docker(entry: Entry) -> Entry:
+    """Most entries have no extended attributes."""
+    if not entry.xattrs:
+        return entry
+    return msgspec.structs.replace(entry, xattrs=tuple(pair for pair in entry.xattrs if pair[0] == _CAPABILITY))
 
 
 def _make_implicit(found: Found, *, own: bool) -> None:

@@ -6,8 +6,9 @@ the way are made, symlinks are followed in the destination and never out of it.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -37,9 +38,9 @@ class Tree(Protocol):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a placed FILE's content comes from."""
+    """Where a placed FILE's content comes from: a path of a tree, or of other files that are at hand."""
 
-    tree: Tree
+    tree: Any
     path: bytes
 
 
@@ -73,8 +74,11 @@ class Placing:
     def resolve(self, path: bytes) -> bytes:
         return resolve(self.lookup, path)
 
-    def folder(self, path: bytes) -> None:
-        """Make a folder and those above it, where there is none. GraphbuildError where something else is in the way."""
+    def folder(self, path: bytes, *, plain: bool = False, plain_mode: bool = False) -> None:
+        """Make a folder and those above it, where there is none. GraphbuildError where something else is in the way.
+
+        They have the owner and mode that were asked for; not if they are to be `plain`, not the mode if that is to be.
+        """
         missing = []
         while path:
             found = self.lookup(path)
@@ -84,14 +88,17 @@ class Placing:
                 break
             missing.append(path)
             path = path.rpartition(b"/")[0]
+        uid, gid = (not plain and self._asked.owner) or (0, 0)
+        mode = None if plain or plain_mode else self._asked.mode
+        bits = mode.bits & _FOLDER_MODE if mode is not None and mode.bits is not None else _FOLDER_MODE
         for each in reversed(missing):
-            uid, gid = self._asked.owner or (0, 0)
-            mode = self._asked.mode
-            bits = mode.bits if mode is not None and mode.bits is not None else _FOLDER_MODE
-            self._set(Entry(each, Kind.DIRECTORY, bits, uid, gid))
+            above = self.lookup(each.rpartition(b"/")[0])
+            inherited = above.mode & 0o2000 if above is not None and mode is None else 0  # the kernel's mkdir passes it on
+            self._set(Entry(each, Kind.DIRECTORY, bits | inherited, uid, gid))
 
-    def put(self, tree: Tree, source: bytes, to: bytes, *, include: Patterns | None = None) -> None:
-        """Put what `source` names in a tree at `to`, absolute as it was written; of a folder only what `include` chooses.
+    def put(self, tree: Tree, source: bytes, to: bytes, *, include: Patterns | None = None, itself: bool = False) -> None:
+        """Put what `source` names in a tree at `to`, absolute as it was written; of a folder only what `include` chooses. `itself`: a
+        folder that is made for what is in a folder becomes like that one.
 
         GraphbuildError for what cannot be.
         """
@@ -105,8 +112,6 @@ class Placing:
         there = self.lookup(place) if place else Entry(b"", Kind.DIRECTORY, _FOLDER_MODE)
         if found.kind is not Kind.DIRECTORY:
             name = source.rpartition(b"/")[2]
-            if self._asked.exclude is not None and self._asked.exclude.matches(name):
-                return
             if there is not None and there.kind is Kind.DIRECTORY:
                 place = place + b"/" + name if place else name
             self.folder(place.rpartition(b"/")[0])
@@ -114,24 +119,32 @@ class Placing:
             return
         if there is None:
             self.folder(place)
+            if itself:
+                self.replace(msgspec.structs.replace(found, path=place))
         elif there.kind is not Kind.DIRECTORY:
             raise mistake(f"cannot copy a folder to /{os.fsdecode(place)}, which is none")
         self._contents(tree, real, place, include)
 
-    def unpack(self, archive: Tree, to: bytes) -> None:
-        """Put what an archive holds into the folder `to`, as tar does: what it lists replaces what is there."""
-        root = self.resolve(to)
-        self.folder(root)
-        firsts: dict[bytes, bytes] = {}
-        for entry in archive.below(b""):
-            parent, _, name = entry.path.rpartition(b"/")
-            above = self.resolve(root + b"/" + parent)
-            self.folder(above)
-            place = above + b"/" + name if above else name
-            if entry.kind is Kind.DIRECTORY:
-                self._replaced(place, entry, archive, keep=None)
-            else:
-                self._set(self._linked(archive, entry, place, firsts), Origin(archive, entry.path))
+    def replace(self, entry: Entry, origin: "Origin | None" = None) -> None:
+        """An entry in the place of whatever is there; a folder only takes over the attributes of a folder that is there."""
+        uid, gid = self._asked.owner or (entry.uid, entry.gid)
+        self._set(msgspec.structs.replace(entry, uid=uid, gid=gid), origin)
+
+    def link(self, place: bytes, target: bytes) -> bool:
+        """Another name for a file of the tree; whether there was one. A file of the base becomes a part of the layer."""
+        found = self.lookup(target)
+        if found is None or found.kind is Kind.DIRECTORY:
+            return False
+        if target not in self.entries:
+            assert self._base is not None
+            self._set(found, Origin(self._base, target))
+        first = self.entries[target]
+        if first.kind is Kind.SYMLINK:
+            self._set(msgspec.structs.replace(first, path=place))
+        else:
+            name = first.target if first.kind is Kind.HARDLINK else target
+            self._set(Entry(place, Kind.HARDLINK, first.mode, first.uid, first.gid, target=name, xattrs=first.xattrs))
+        return True
 
     def _contents(self, tree: Tree, folder: bytes, place: bytes, include: Patterns | None) -> None:
         """Put what is in a folder into the folder `place`."""
@@ -148,25 +161,21 @@ class Placing:
                     waiting.append(entry)
                 continue
             for above in waiting:
-                self._put_folder(tree, above, _joined(place, above.path[skip:]))
+                self._put_folder(above, _joined(place, above.path[skip:]))
             waiting.clear()
             target = _joined(place, inner)
             if entry.kind is Kind.DIRECTORY:
-                self._put_folder(tree, entry, target)
+                self._put_folder(entry, target)
             else:
                 self._file(tree, entry, target, firsts)
 
-    def _put_folder(self, tree: Tree, entry: Entry, place: bytes) -> None:
+    def _put_folder(self, entry: Entry, place: bytes) -> None:
         there = self.lookup(place)
         if there is not None and there.kind is not Kind.DIRECTORY:
             raise mistake(f"cannot copy to non-directory: /{os.fsdecode(place)}", hint="it is no folder in the image, or a symlink")
-        self._replaced(place, entry, tree, keep=there)
-
-    def _replaced(self, place: bytes, entry: Entry, tree: Tree, keep: Entry | None) -> None:
-        """A folder with the attributes of the source's, in place of whatever is there."""
         made = self._attributes(entry, place)
-        if made != keep:
-            self._set(made, Origin(tree, entry.path))
+        if made != there:
+            self._set(made)
 
     def _file(self, tree: Tree, entry: Entry, place: bytes, firsts: dict[bytes, bytes]) -> None:
         there = self.lookup(place)
@@ -198,42 +207,49 @@ class Placing:
 
     def _set(self, entry: Entry, origin: Origin | None = None) -> None:
         path = entry.path
+        below = self._base.lookup(path) if self._base is not None else None
         if entry.kind is not Kind.DIRECTORY:
             before = self.entries.get(path)
             if before is not None and before.kind is Kind.DIRECTORY:
                 for each in [each for each in self.entries if each.startswith(path + b"/")]:
                     del self.entries[each]
             self._covered.add(path)
-        elif self._base is not None and path not in self.entries:
-            below = self._base.lookup(path)
-            if below is not None and below.kind is not Kind.DIRECTORY:
-                self._covered.add(path)
+        elif below is not None and below.kind is not Kind.DIRECTORY:
+            self._covered.add(path)
+        elif path in self._covered and below is not None:
+            entry = msgspec.structs.replace(entry, opaque=True)  # a folder again, after it was something else
         self.entries[path] = entry
         if origin is not None:
             self.origins[path] = origin
 
 
 def chosen(tree: Tree, path: str) -> Iterator[bytes]:
-    """The paths that a pattern of filepath.Match names in a tree, in order: itself where it has no wildcard."""
+    """The paths that a pattern of filepath.Match names in a tree, in order: itself where it has no wildcard.
+
+    GraphbuildError where the folder before the first wildcard is not there, ValueError for a malformed pattern.
+    """
     start, wild = split_wild(path)
     literal = os.fsencode(start)
     if not wild:
         yield literal
         return
-    expressions = [go_match(part) for part in wild]
-    if None in expressions:
-        return
-    yield from _matching(tree, resolve(tree.lookup, literal), [each.match for each in expressions if each is not None])
+    expression = go_match("/".join(wild))
+    folder = resolve(tree.lookup, literal)
+    found = tree.lookup(folder) if folder else None
+    if folder and (found is None or found.kind is not Kind.DIRECTORY):
+        raise mistake(f"lstat /{start}: no such file or directory", hint="the part before the first wildcard must be there")
+    parts = [go_match(part) for part in wild[:-1]] if "[^" not in path else None  # a negated class may be a slash
+    yield from _matching(tree, folder, folder, expression, parts)
 
 
-def _matching(tree: Tree, folder: bytes, tests: Sequence[Callable[[bytes], object]]) -> Iterator[bytes]:
+def _matching(tree: Tree, root: bytes, folder: bytes, expression: re.Pattern[str], parts: list[re.Pattern[str]] | None) -> Iterator[bytes]:
+    """What matches below `folder`; `parts` are the patterns of the folders on the way to what can match, None for any."""
     for name in tree.names(folder):
-        if tests[0](name):
-            path = _joined(folder, name)
-            if len(tests) == 1:
-                yield path
-            else:
-                yield from _matching(tree, path, tests[1:])
+        path = _joined(folder, name)
+        if expression.match(os.fsdecode(path[len(root) + 1 :] if root else path)):
+            yield path
+        elif parts is None or (parts and parts[0].match(os.fsdecode(name))):
+            yield from _matching(tree, root, path, expression, parts[1:] if parts else parts)
 
 
 def _joined(folder: bytes, name: bytes) -> bytes:

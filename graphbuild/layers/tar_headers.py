@@ -30,6 +30,15 @@ class Readable(Protocol):
     def read(self, size: int = ..., /) -> bytes: ...
 
 
+def is_header(block: bytes) -> bool:
+    """Whether 512 bytes are a member's header: its checksum is right."""
+    try:
+        _check_sum(block, first=True)
+    except TarError:
+        return False
+    return True
+
+
 class Member(msgspec.Struct, gc=False):
     """One member. `type` is the ustar type flag; `size` the length of the content as a reader sees it; `meta` bytes its headers took."""
 

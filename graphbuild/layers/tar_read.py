@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from graphbuild.layers.compression import DamagedStream
-from graphbuild.layers.tar_headers import Member, Members, Readable, TarError
+from graphbuild.layers.tar_headers import Member, Members, Readable, TarError, is_header
 from graphbuild.layers.tar_tree import Chunk, Ids, Nowhere, Sink, Tree
 from graphbuild.layers.xattrs import Xattrs, belongs
 from graphbuild.values.entry import Entry, Kind
@@ -120,13 +120,13 @@ class Archives:
                 self._member(member, members, whiteouts, redirects)
             name = b""
         except TarError as error:
-            raise _blame(source, name, str(error)) from None
+            raise blame(source, name, str(error)) from None
         except DamagedStream as error:
-            raise _blame(source, b"", str(error)) from None
+            raise blame(source, b"", str(error)) from None
         except OSError as error:
             if is_full(error):
                 raise
-            raise _blame(source, name, error.strerror or str(error)) from None
+            raise blame(source, name, error.strerror or str(error)) from None
 
     def finish(self, source: str) -> list[Entry]:
         """The sorted index; the sink is finished with it."""
@@ -135,7 +135,7 @@ class Archives:
         except OSError as error:
             if is_full(error):
                 raise
-            raise _blame(source, os.fsencode(error.filename or b""), error.strerror or str(error)) from None
+            raise blame(source, os.fsencode(error.filename or b""), error.strerror or str(error)) from None
 
     def _budget(self, member: Member) -> None:
         self._count += 1
@@ -164,10 +164,10 @@ class Archives:
             return
         match kind:
             case Kind.DIRECTORY:
-                self._tree.directory(Entry(path, kind, member.mode, member.uid, member.gid, xattrs=_kept(member)))
+                self._tree.directory(Entry(path, kind, member.mode, member.uid, member.gid, xattrs=kept_xattrs(member)))
             case Kind.FILE:
-                entry = Entry(path, kind, member.mode, member.uid, member.gid, member.size, xattrs=_kept(member))
-                self._tree.file(entry, _content(members, member), tree=whiteouts)
+                entry = Entry(path, kind, member.mode, member.uid, member.gid, member.size, xattrs=kept_xattrs(member))
+                self._tree.file(entry, content_of(members, member), tree=whiteouts)
             case Kind.HARDLINK:
                 self._tree.link(path, redirect(clean_path(member.link, self._limits.path), redirects, exact=False), tree=whiteouts)
             case _:
@@ -187,7 +187,7 @@ class Archives:
                 raise TarError("a character device 0, 0, which means a removal to overlayfs")
             self._tree.whiteout(path)
             return
-        entry = Entry(path, kind, mode, member.uid, member.gid, target=target, device=member.device, xattrs=_kept(member))
+        entry = Entry(path, kind, mode, member.uid, member.gid, target=target, device=member.device, xattrs=kept_xattrs(member))
         self._tree.node(entry, tree=whiteouts)
 
     def _marks(self, path: bytes) -> bool:
@@ -207,7 +207,8 @@ class Archives:
         return True
 
 
-def _content(members: Members, member: Member) -> Iterator[Chunk]:
+def content_of(members: Members, member: Member) -> Iterator[Chunk]:
+    """The content of the current member; the number of zeros where a sparse file has a hole."""
     if member.pieces is None:
         yield from members.content()
         return
@@ -235,7 +236,8 @@ def redirect(path: bytes, redirects: Mapping[bytes, bytes], *, exact: bool) -> b
     return path
 
 
-def _kept(member: Member) -> Xattrs:
+def kept_xattrs(member: Member) -> Xattrs:
+    """Its attributes that belong to a layer. TarError for one that no file can have."""
     if not member.xattrs:
         return ()
     # The kernel has user attributes on files and directories only.
@@ -247,14 +249,16 @@ def _kept(member: Member) -> Xattrs:
     return kept
 
 
-def _blame(source: str, name: bytes, what: str) -> GraphbuildError:
+def blame(source: str, name: bytes, what: str) -> GraphbuildError:
+    """The error of an archive, with the member where it was found."""
     shown = os.fsdecode(name[:200]).replace("\0", "\\0")
     return mistake(f"{source}: {shown + ': ' if shown else ''}{what}")
 
 
 def is_tar(stream: Readable) -> bool:
-    """Whether a stream begins with a member of a tar."""
+    """Whether a stream begins with the header of a member: no more of it is read."""
     try:
-        return next(iter(Members(stream)), None) is not None
-    except (GraphbuildError, TarError, DamagedStream, OSError):
+        head = stream.read(512)
+        return len(head) == 512 and any(head) and is_header(head)
+    except (DamagedStream, OSError):
         return False

@@ -79,7 +79,8 @@ class CacheMount(msgspec.Struct, frozen=True, tag="cache"):
     """A folder that outlives the step and is in no layer and no key (its id and place are).
 
     `sharing`: "shared", "locked" (one step at a time) or "private" (a folder of its own while others use it). A new folder begins
-    with what is at `path` in the stack `layers`, where there are any.
+    with what is at `path` in the stack `layers`, where there are any. `by_stack`: there is one folder for each such stack, and a new
+    one has the mode and the owner of what is there. `read_only`: the step cannot write to it.
     """
 
     id: str
@@ -90,6 +91,8 @@ class CacheMount(msgspec.Struct, frozen=True, tag="cache"):
     gid: int = 0
     layers: tuple[Ref, ...] = ()
     path: str = "/"
+    by_stack: bool = False
+    read_only: bool = False
 
 
 class TmpfsMount(msgspec.Struct, frozen=True, tag="tmpfs"):
@@ -179,8 +182,8 @@ class Pick(msgspec.Struct, frozen=True, tag="pick"):
     """What `path` names in a tree: a file, or what is in a folder; the wildcards of Go's filepath.Match may choose several, unless it
     is `plain`.
 
-    Symlinks are followed inside the tree. `include`: of a folder only what these patterns choose, each with the folders on the way
-    to it. `unpack`: a file that is a tar (of any compression) stands for what is in it.
+    Symlinks are followed inside the tree. A `plain` folder brings its own mode too. `include`: of a folder only what these patterns
+    choose, each with the folders on the way to it. `unpack`: a file that is a tar (of any compression) stands for what is in it.
     """
 
     tree: Folder | StackTree

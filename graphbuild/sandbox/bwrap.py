@@ -3,7 +3,8 @@
 What the command line promises: a step sees its merged tree and nothing else of the machine's files; /proc/sys and /sys cannot be
 written (as root without a user namespace, one write to core_pattern would own the machine); what Docker masks is masked;
 it holds Docker's 14 capabilities at most; it dies with the build. bubblewrap always sets no_new_privs, so setuid programs
-(sudo) give nothing here, where Docker lets them: say `user: root` for that step instead.
+(sudo) give nothing here, where Docker lets them: say `user: root` for that step instead. A step that must be as Docker's is started
+without bubblewrap, by `container`.
 """
 
 import functools
@@ -63,6 +64,7 @@ class Bind(msgspec.Struct, frozen=True):
     source: str
     to: str
     writable: bool = False
+    folder: bool = False
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -70,6 +72,7 @@ class Memory(msgspec.Struct, frozen=True):
 
     to: str
     size: int = 0
+    mode: int = 0o1777
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -168,8 +171,8 @@ def _mounts(mounts: tuple[Bind | Memory, ...]) -> list[str]:
         match mount:
             case Bind(source, to, writable):
                 words += ["--bind" if writable else "--ro-bind", source, to]
-            case Memory(to, size):
-                words += ["--perms", "1777", *(("--size", str(size)) if size else ()), "--tmpfs", to]
+            case Memory(to, size, mode):
+                words += ["--perms", f"{mode:o}", *(("--size", str(size)) if size else ()), "--tmpfs", to]
     return words
 
 

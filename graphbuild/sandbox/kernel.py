@@ -13,6 +13,9 @@ import sys
 
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
@@ -20,18 +23,24 @@ CLONE_NEWNET = 0x40000000
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_BIND = 0x1000
 MS_REC = 0x4000
+MS_PRIVATE = 0x40000
 MS_SLAVE = 0x80000
+MS_STRICTATIME = 0x1000000
 MNT_DETACH = 0x2
 
 MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
 
 _MOVE_MOUNT = 429
 _FSOPEN = 430
 _FSCONFIG = 431
 _FSMOUNT = 432
+_MOUNT_SETATTR = 442
 
 _FSCONFIG_SET_FLAG = 0
 _FSCONFIG_SET_STRING = 1
@@ -123,6 +132,16 @@ def move_mount(detached: int, target: bytes) -> None:
         target,
         ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH),
     )
+
+
+@functools.cache
+def can_set_attributes() -> bool:
+    """Whether the kernel has mount_setattr(2): since Linux 5.12."""
+    try:
+        _syscall(_MOUNT_SETATTR, "mount_setattr", ctypes.c_int(-1), b"", ctypes.c_uint(0), None, ctypes.c_size_t(0))
+    except OSError as error:
+        return error.errno != errno.ENOSYS
+    return True
 
 
 def complaint(context: int) -> str:

@@ -22,11 +22,11 @@ _NO_NEW_API = (errno.ENOSYS, errno.EOPNOTSUPP)
 _LONGEST_VALUE = 255  # fsconfig's
 
 
-def mount(folders: Sequence[Path], target: Path, *, upper: Path | None = None, work: Path | None = None) -> None:
+def mount(folders: Sequence[Path], target: Path, *, upper: Path | None = None, work: Path | None = None, setuid: bool = False) -> None:
     """Mount `folders` (lowest first) at `target`; read-only without `upper` (then `target` must be empty).
 
     `upper` and `work` are on one file system that is not itself an overlay. GraphbuildError for more folders than the kernel takes, or
-    where it cannot mount them.
+    where it cannot mount them. `setuid`: programs with that bit get what it gives; devices never work.
     """
     if not folders:
         raise ValueError("an overlay needs a folder")
@@ -43,11 +43,11 @@ def mount(folders: Sequence[Path], target: Path, *, upper: Path | None = None, w
         # A volatile mount leaves this mark, which refuses the next mount; whoever mounts again knows what it does.
         shutil.rmtree(work / "work" / "incompat", ignore_errors=True)
     try:
-        _mount_new(lowers, os.fsencode(target), upper, work)
+        _mount_new(lowers, os.fsencode(target), upper, work, setuid=setuid)
     except OSError as error:
         if not _api_is_missing(error):
             raise _refused(error, upper) from error
-        _mount_old(lowers, os.fsencode(target), upper, work)
+        _mount_old(lowers, os.fsencode(target), upper, work, setuid=setuid)
 
 
 def unmount(target: Path) -> None:
@@ -78,7 +78,7 @@ def _set_path(context: int, name: bytes, path: bytes) -> None:
         os.close(folder)
 
 
-def _mount_new(lowers: Sequence[bytes], target: bytes, upper: Path | None, work: Path | None) -> None:
+def _mount_new(lowers: Sequence[bytes], target: bytes, upper: Path | None, work: Path | None, *, setuid: bool = False) -> None:
     context = kernel.fsopen(b"overlay")
     try:
         for lower in lowers:
@@ -89,8 +89,8 @@ def _mount_new(lowers: Sequence[bytes], target: bytes, upper: Path | None, work:
             kernel.fsconfig_flag(context, b"volatile")
         kernel.fsconfig_flag(context, b"userxattr")
         kernel.fsconfig_create(context)
-        read_only = kernel.MOUNT_ATTR_RDONLY if upper is None else 0
-        detached = kernel.fsmount(context, kernel.MOUNT_ATTR_NODEV | kernel.MOUNT_ATTR_NOSUID | read_only)
+        attributes = (kernel.MOUNT_ATTR_RDONLY if upper is None else 0) | (0 if setuid else kernel.MOUNT_ATTR_NOSUID)
+        detached = kernel.fsmount(context, kernel.MOUNT_ATTR_NODEV | attributes)
         try:
             kernel.move_mount(detached, target)
         finally:
@@ -103,7 +103,7 @@ def _mount_new(lowers: Sequence[bytes], target: bytes, upper: Path | None, work:
         os.close(context)
 
 
-def _mount_old(lowers: Sequence[bytes], target: bytes, upper: Path | None, work: Path | None) -> None:
+def _mount_old(lowers: Sequence[bytes], target: bytes, upper: Path | None, work: Path | None, *, setuid: bool = False) -> None:
     """mount(2): every folder is opened and named by its descriptor's number, relative to /proc/self/fd, to fit the page.
 
     The current folder belongs to all threads of a process, so this happens in a thread that has one of its own.
@@ -119,7 +119,7 @@ def _mount_old(lowers: Sequence[bytes], target: bytes, upper: Path | None, work:
         options = b"userxattr,lowerdir=" + b":".join(opened(lower) for lower in lowers)
         if upper is not None and work is not None:
             options += b",volatile,upperdir=%s,workdir=%s" % (opened(os.fsencode(upper)), opened(os.fsencode(work)))
-        flags = kernel.MS_NODEV | kernel.MS_NOSUID | (kernel.MS_RDONLY if upper is None else 0)
+        flags = kernel.MS_NODEV | (0 if setuid else kernel.MS_NOSUID) | (kernel.MS_RDONLY if upper is None else 0)
 
         def attach() -> None:
             try:

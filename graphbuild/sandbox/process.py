@@ -1,36 +1,43 @@
-"""One bubblewrap process from start to end: its output, its deadline, its death and that of all its descendants.
+"""One process that makes a sandbox, bubblewrap or our own, from start to end: its output, its deadline, its death and that of all its descendants.
 
-The step's processes live in a pid namespace whose first process bubblewrap names on a status descriptor. The step is over when *that* one
+The step's processes live in a pid namespace whose first process it tells of on a status descriptor. The step is over when *that* one
 is gone: the kernel lets it go only after every other process of the namespace. bubblewrap is tied to the thread that started it
 (parent-death signal), so all is done in one thread, and in a pid namespace that dies with us: see `lifeline`.
 """
 
 import contextlib
+import errno
 import os
 import re
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 
-from graphbuild.sandbox import lifeline
+from graphbuild.sandbox import lifeline, trampoline
 
 Reason = Literal["exited", "timeout", "cancelled"]
 _BLOCK = 64 * 1024
 _TICK = 0.05  # seconds between looks at `cancelled`
 _CHILD = re.compile(rb'"child-pid":\s*(\d+)\D')
 _EXIT = re.compile(rb'"exit-code":\s*(\d+)\D')
+_WAITED = re.compile(re.escape(trampoline.WAITED) + rb"(.{4})", re.DOTALL)
+_FAILED = re.compile(re.escape(trampoline.FAILED) + rb"(.{4})([^\n]*)\n", re.DOTALL)
+_NO_CHILD = b"\xff" * 4
+_BUSY = 100  # attempts
 
 
 class Request(msgspec.Struct, frozen=True):
-    """`command` makes bubblewrap's argv from the descriptors (status, block or -1) that it inherits, besides `inherited`, and from
+    """`command` makes the argv from the descriptors (status, block or -1) that the process inherits, besides `inherited`, and from
     whether it is cut off from the network already.
 
-    `admit` is called with the pid of the namespace's first process while it still waits; None: it does not wait.
+    `admit` is called with the pid of the namespace's first process while it still waits; None: it does not wait. `contained`: it is no
+    bubblewrap but a program of `trampoline`'s, which waits before it makes the namespace.
     """
 
     command: Callable[[int, int, bool], list[str]]
@@ -41,10 +48,11 @@ class Request(msgspec.Struct, frozen=True):
     output: int
     interactive: bool
     admit: Callable[[int], None] | None
+    contained: bool = False
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """`started` is false where bubblewrap gave up before the command; then `tail` is what it said."""
+    """`started` is false where the sandbox gave up before the command; then `tail` is what it said."""
 
     exit_code: int
     reason: Reason
@@ -80,22 +88,44 @@ def _run(request: Request, alone: bool, write: Callable[[bytes], None], cancelle
             cleanup.callback(os.close, block[1])
         output, output_end = (-1, -1) if request.interactive else pipe()
         process = _spawn(request, alone, status_end, block, output_end)
+        if request.contained and request.admit is not None:
+            request.admit(process.pid)
+            os.write(block[1], b"1")
         state = _State()
         try:
             reason = _watch(request, process, state, (status, output, block[1]), (write, cancelled))
         finally:
             _end(process, state, status)
         _drain(output, lambda data: _pass_on(data, request.output, state, write))
+    tail = state.tail.decode(errors="replace").strip()
+    if request.contained:
+        return _ending_of_container(state.status, reason, tail)
     found = _EXIT.search(state.status)
     code = int(found[1]) if found else 128 - process.returncode if process.returncode < 0 else process.returncode
-    return Ending(code, reason, found is not None or process.returncode < 0, state.tail.decode(errors="replace").strip())
+    return Ending(code, reason, found is not None or process.returncode < 0, tail)
+
+
+def _ending_of_container(status: bytes, reason: Reason, tail: str) -> Ending:
+    """What the program of `trampoline` reported. It is killed, and says nothing, where the step was."""
+    if failed := _FAILED.search(status):
+        number = -int.from_bytes(failed[1], sys.byteorder, signed=True)
+        return Ending(125, reason, False, f"{failed[2].decode(errors='replace')}: {os.strerror(number)}")
+    waited = _WAITED.search(status)
+    if waited is None:
+        return Ending(128 + signal.SIGKILL, reason, True, tail)
+    if waited[1] == _NO_CHILD:
+        return Ending(125, reason, False, "the kernel refuses the namespaces that a step needs")
+    code = os.waitstatus_to_exitcode(int.from_bytes(waited[1], sys.byteorder))
+    return Ending(code if code >= 0 else 128 - code, reason, True, tail)
 
 
 def _spawn(request: Request, alone: bool, status: int, block: tuple[int, int], output: int) -> subprocess.Popen[bytes]:
     given = [number for number in (status, block[0], *request.inherited) if number >= 0]
-    try:
+    command = request.command(status, block[0], alone)
+
+    def start() -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            request.command(status, block[0], alone),
+            command,
             env=request.env,
             cwd="/",
             umask=0o022,
@@ -105,10 +135,25 @@ def _spawn(request: Request, alone: bool, status: int, block: tuple[int, int], o
             pass_fds=given,
             start_new_session=not request.interactive,
         )
+
+    try:
+        return _started(start)
     finally:
         for number in (status, output):
             if number >= 0:
                 os.close(number)
+
+
+def _started(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """A program that was just written is busy while a process that another thread is starting still has it open."""
+    for _ in range(_BUSY):
+        try:
+            return start()
+        except OSError as error:
+            if error.errno != errno.ETXTBSY:
+                raise
+        time.sleep(0.001)
+    return start()
 
 
 def _watch(
@@ -150,8 +195,12 @@ def _read_status(request: Request, process: subprocess.Popen[bytes], state: _Sta
     state.status += data
     if state.first < 0 and _CHILD.search(state.status) and (pid := lifeline.child_of(process.pid)):
         with contextlib.suppress(ProcessLookupError):
-            state.first = os.pidfd_open(pid)
-            if request.admit is not None:
+            first = os.pidfd_open(pid)
+            if lifeline.child_of(process.pid) != pid:  # it is gone, and its number may be another's by now
+                os.close(first)
+                return bool(data)
+            state.first = first
+            if request.admit is not None and not request.contained:
                 request.admit(pid)
                 os.write(block, b"1")
     return bool(data)

@@ -1,4 +1,4 @@
-"""The real Sandbox: overlayfs for the tree, bubblewrap for the walls, control groups for the limits.
+"""The real Sandbox: overlayfs for the tree, bubblewrap (or our own `container`) for the walls, control groups for the limits.
 
 The process must have entered its namespaces (`namespace.enter`) before it started threads. Beyond that nothing is shared between
 jobs: `run` may be called from any number of threads.
@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from graphbuild.sandbox import bwrap, limits, process, program, seccomp, trampoline, tree, users
+from graphbuild.sandbox import bwrap, container, kernel, limits, process, program, seccomp, trampoline, tree, users
 from graphbuild.sandbox.job import DEFAULT_PATH, BindMount, Job, Limits, Outcome, Sandbox, SecretFile, Tmpfs
 from graphbuild.sandbox.lifeline import Lifelines
 from graphbuild.sandbox.namespace import Identity, not_mapped
@@ -60,9 +60,13 @@ class BubblewrapSandbox:
         identity = self._identity
         groups, refused = limits.create(job.limits), list[str]()
         try:
-            with _filter(identity) as filter_fd:
-                admit = _admission(job.limits, groups, identity, refused)
-                ending = process.run(_request(job, launch, mounted, filter_fd, admit), self._lifelines, write, cancelled)
+            admit = _admission(job.limits, groups, identity, refused)
+            if launch.contained is not None:
+                request = _contained_request(job, launch.contained, mounted, identity, admit)
+                ending = process.run(request, self._lifelines, write, cancelled)
+            else:
+                with _filter(identity) as filter_fd:
+                    ending = process.run(_request(job, launch, mounted, filter_fd, admit), self._lifelines, write, cancelled)
             out_of_memory = limits.ran_out_of_memory(groups) and ending.exit_code != 0
         finally:
             limits.remove(groups)
@@ -78,26 +82,33 @@ class BubblewrapSandbox:
 
 
 class _Launch(msgspec.Struct, frozen=True):
-    """How the command starts: the trampoline's bytes (b"" for none), bubblewrap's last words and environments."""
+    """How the command starts: the trampoline's bytes (b"" for none), bubblewrap's last words and environments; or, without bubblewrap,
+    the trampoline that is to make the container too.
+    """
 
     start: bytes
     argv: tuple[str, ...]
     process_env: dict[str, str]
     option_env: tuple[tuple[str, str], ...] = ()
+    contained: trampoline.Program | None = None
 
 
 def _credentials(job: Job, identity: Identity) -> users.Credentials:
-    who = users.resolve_user(job.user, job.stack.read(b"etc/passwd") or b"", job.stack.read(b"etc/group") or b"")
+    passwd = job.stack.read(b"etc/passwd")
+    who = users.resolve_user(job.user, passwd or b"", job.stack.read(b"etc/group") or b"")
+    if job.like_docker:
+        who = users.as_docker(job.user, passwd, who)
     if identity.ids == "single" and (who.uid or who.gid):
         raise not_mapped(f"user {job.user!r} is {who.uid}:{who.gid}")
     return who
 
 
 def _environment(job: Job, who: users.Credentials) -> tuple[tuple[str, str], ...]:
-    own = (
-        {"PATH": DEFAULT_PATH, "HOME": who.home} if job.like_docker else {"PATH": DEFAULT_PATH, "HOME": who.home, "HOSTNAME": job.hostname}
-    )
+    own = {"PATH": DEFAULT_PATH} if job.like_docker else {"PATH": DEFAULT_PATH, "HOME": who.home, "HOSTNAME": job.hostname}
     env = own | dict(job.env) | dict(job.secret_env)
+    if job.like_docker and not env.get("HOME"):
+        env.pop("HOME", None)
+        env["HOME"] = who.home  # last, as its runtime adds it; also in place of an empty one
     for name, value in env.items():
         if not name or "=" in name or "\0" in name + value:
             raise mistake(f"environment variable {name!r} cannot be set", hint="names have no `=`, neither has a NUL byte")
@@ -117,6 +128,8 @@ def _launch(job: Job, who: users.Credentials, env: tuple[tuple[str, str], ...], 
             tuple(os.fsencode(f"{name}={value}") for name, value in env),
             who if identity.ids == "full" else None,
         )
+        if job.like_docker and kernel.can_set_attributes():
+            return _Launch(b"", (), {}, contained=code)
         return _Launch(trampoline.assemble(machine, code), (bwrap.START,), {})
     argv = job.argv if who.uid == who.gid == 0 else _setpriv(job, who, machine)
     # The loader of bubblewrap itself, which is outside, must not obey the image's LD_PRELOAD: such names go by option, the rest unseen.
@@ -152,6 +165,26 @@ def _request(job: Job, launch: _Launch, mounted: tree.Tree, filter_fd: int, admi
         return bwrap.command_line(bwrap.find_bwrap(), bwrap.find_masks(), complete)
 
     return process.Request(command, job.network, launch.process_env, (filter_fd,), job.timeout, job.limits.output, job.interactive, admit)
+
+
+def _contained_request(
+    job: Job, program: trampoline.Program, mounted: tree.Tree, identity: Identity, admit: Callable[[int], None] | None
+) -> process.Request:
+    setup = bwrap.Setup(str(mounted.merged), (), job.workdir, mounts=mounted.mounts, interactive=job.interactive, hostname=job.hostname)
+    machine = platform.machine()
+    filtered = seccomp.root_emulation(machine) if identity.ids == "single" else b""
+
+    def command(status: int, block: int, alone: bool) -> list[str]:
+        own_network = job.network == "none"
+        calls = container.calls(bwrap.find_masks(), setup, own_network=own_network, last=container.last_capability())
+        flags = container.flags(unshare_network=own_network and not alone)
+        walls = trampoline.Container(flags, calls, status, block, filtered)
+        path = Path(mounted.start)
+        path.write_bytes(trampoline.assemble(machine, msgspec.structs.replace(program, container=walls)))
+        path.chmod(0o500)
+        return [mounted.start]
+
+    return process.Request(command, job.network, {}, (), job.timeout, job.limits.output, job.interactive, admit, contained=True)
 
 
 def _admission(wanted: Limits, groups: limits.Groups, identity: Identity, refused: list[str]) -> Callable[[int], None] | None:

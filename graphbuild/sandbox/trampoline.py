@@ -4,21 +4,19 @@ bubblewrap cannot switch to an arbitrary user, and an image need not hold a tool
 set down to Docker's capabilities, sets groups, gid and uid, leaves nothing inheritable or ambient (root keeps Docker's
 capabilities) and executes one command whose path, arguments and environment are baked in; so neither stands on a command
 line or passes through the loader of any program outside of the sandbox. It exits with 127 where there is no such file,
-with 126 for any other failure. Instructions used (from the Intel SDM and the Arm ARM):
+with 126 for any other failure.
 
-    x86-64                                   aarch64
-    B8/BF/BE/BA imm32  mov e{ax,di,si,dx}    52800000/72A00000  movz/movk wN (lsl 16)
-    0F 05              syscall               D4000001           svc #0
-    85 C0; 0F 85 rel   test eax,eax; jnz     35000000           cbnz w0
-    83 F8 FE; 0F 84    cmp eax,-2; je        3100081F; 54000000 cmn w0,#2; b.eq
+With a `Container` it makes the walls too, before all that, in place of bubblewrap: it starts a child in namespaces of its own, whose
+first process that is, and tells the descriptor `status` when it has (`CHILD`), what it came to (`WAITED`), or which call failed (`FAILED`).
 """
 
 import functools
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
+from graphbuild.sandbox.machine import MACHINES, Data, Machine
 from graphbuild.sandbox.users import Credentials
 
 _ADDRESS = 0x400000
@@ -26,66 +24,35 @@ _DATA_ADDRESS = 0x500000
 _HEADERS = 64 + 2 * 56  # the ELF header and two program headers
 _CAPABILITY_VERSION_3 = 0x20080522
 _PR_CAPBSET_DROP = 24
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+_F_SETFD, _FD_CLOEXEC = 2, 1
 _KEPT = 0xA80425FB  # Docker's 14 capabilities as bits: bwrap.CAPABILITIES
 _CAPABILITIES = 64  # dropping one that the kernel does not know fails, which is as good
 
-
-class _Machine(msgspec.Struct, frozen=True):
-    """One architecture: ELF's number, system calls by name, and how its instructions are written."""
-
-    elf: int
-    calls: Mapping[str, int]
-    call: Callable[[int, Sequence[int]], bytes]
-    if_failed: Callable[[int], bytes]  # jump over that many bytes further on when the last call did not return 0
-    if_missing: Callable[[int], bytes]  # likewise, when it returned -ENOENT
+CHILD = b'"child-pid": 0 '  # as bubblewrap says it
+WAITED = b'"waited": '  # before the 4 bytes of a wait status, all ones where there was no child
+FAILED = b'"failed": '  # before the 4 bytes of a negative errno and what was tried, to the end of the line
 
 
-def _x86_call(number: int, arguments: Sequence[int]) -> bytes:
-    loads = b"".join(struct.pack("<BI", opcode, value) for opcode, value in zip(b"\xbf\xbe\xba", arguments, strict=False))
-    return loads + struct.pack("<BI", 0xB8, number) + b"\x0f\x05"
+class Call(msgspec.Struct, frozen=True):
+    """A system call that must return 0. Bytes stand for the address of these bytes and a NUL. `what` is for the error; "": it may fail."""
+
+    name: str
+    arguments: tuple[int | bytes, ...]
+    what: str = ""
 
 
-def _x86_if_failed(distance: int) -> bytes:
-    return b"\x85\xc0\x0f\x85" + struct.pack("<i", distance)
+class Container(msgspec.Struct, frozen=True):
+    """What comes before the user is switched to: `flags` of clone(2), `calls` that the child makes, a seccomp `filter` or b"".
 
+    `status` and `block` are descriptors; it goes on once it has read from `block` (-1: at once).
+    """
 
-def _x86_if_missing(distance: int) -> bytes:
-    return b"\x83\xf8\xfe\x0f\x84" + struct.pack("<i", distance)
-
-
-def _arm_load(register: int, value: int) -> bytes:
-    return struct.pack("<II", 0x52800000 | (value & 0xFFFF) << 5 | register, 0x72A00000 | (value >> 16) << 5 | register)
-
-
-def _arm_call(number: int, arguments: Sequence[int]) -> bytes:
-    loads = b"".join(_arm_load(register, value) for register, value in enumerate(arguments))
-    return loads + _arm_load(8, number) + struct.pack("<I", 0xD4000001)
-
-
-def _arm_if_failed(distance: int) -> bytes:
-    return struct.pack("<I", 0x35000000 | (distance // 4 + 1) << 5)
-
-
-def _arm_if_missing(distance: int) -> bytes:
-    return struct.pack("<II", 0x3100081F, 0x54000000 | (distance // 4 + 1) << 5)
-
-
-_MACHINES: Mapping[str, _Machine] = {
-    "x86_64": _Machine(
-        62,
-        {"write": 1, "execve": 59, "setgroups": 116, "setresuid": 117, "setresgid": 119, "capset": 126, "prctl": 157, "exit_group": 231},
-        _x86_call,
-        _x86_if_failed,
-        _x86_if_missing,
-    ),
-    "aarch64": _Machine(
-        183,
-        {"write": 64, "execve": 221, "setgroups": 159, "setresuid": 147, "setresgid": 149, "capset": 91, "prctl": 167, "exit_group": 94},
-        _arm_call,
-        _arm_if_failed,
-        _arm_if_missing,
-    ),
-}
+    flags: int
+    calls: tuple[Call, ...]
+    status: int
+    block: int = -1
+    filter: bytes = b""
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -95,40 +62,22 @@ class Program(msgspec.Struct, frozen=True):
     argv: tuple[bytes, ...]
     env: tuple[bytes, ...]
     switch: Credentials | None
+    container: Container | None = None
 
 
 def supports(machine: str) -> bool:
     """Whether there is code for `machine` (as in `uname -m`)."""
-    return machine in _MACHINES
-
-
-class _Data(msgspec.Struct):
-    """The data behind the code, filled once to know the addresses."""
-
-    start: int
-    content: bytearray = msgspec.field(default_factory=bytearray)
-
-    def put(self, value: bytes) -> int:
-        self.content.extend(bytes(-len(self.content) % 8))
-        address = self.start + len(self.content)
-        self.content.extend(value)
-        return address
-
-    def strings(self, values: Sequence[bytes]) -> int:
-        """A NULL-terminated array of pointers to NUL-terminated strings."""
-        pointers = [self.put(value + b"\0") for value in values]
-        return self.put(struct.pack(f"<{len(pointers) + 1}Q", *pointers, 0))
+    return machine in MACHINES
 
 
 def assemble(machine: str, program: Program) -> bytes:
     """The ELF executable. KeyError for a machine without code (see `supports`)."""
-    known = _MACHINES[machine]
+    known = MACHINES[machine]
     # The length of the code does not depend on where the data is: a first pass with any address finds it.
-    bound = _bound(machine)
-    offset = _HEADERS + len(bound) + len(_code(known, program, _Data(0)))
+    offset = _HEADERS + len(_all(machine, program, Data(0)))
     offset += -offset % 8
-    data = _Data(_DATA_ADDRESS + offset)
-    code = bound + _code(known, program, data)
+    data = Data(_DATA_ADDRESS + offset)
+    code = _all(machine, program, data)
     identity = b"\x7fELF" + bytes((2, 1, 1)) + bytes(9)
     header = identity + struct.pack("<HHIQQQIHHHHHH", 2, known.elf, 1, _ADDRESS + _HEADERS, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     segments = _segment(5, 0, _ADDRESS, _HEADERS + len(code)) + _segment(6, offset, _DATA_ADDRESS + offset, len(data.content))
@@ -140,7 +89,14 @@ def _segment(flags: int, offset: int, address: int, size: int) -> bytes:
     return struct.pack("<IIQQQQQQ", 1, flags, offset, address, address, size, size, 0x10000)
 
 
-def _code(machine: _Machine, program: Program, data: _Data) -> bytes:
+def _all(machine: str, program: Program, data: Data) -> bytes:
+    known = MACHINES[machine]
+    if program.container is None:
+        return _bound(machine) + _code(known, program, data)
+    return _contained(known, program.container, _code(known, program, data), data)
+
+
+def _code(machine: Machine, program: Program, data: Data) -> bytes:
     """The calls in order, but those of `_bound`; behind them the three ends that they jump to."""
 
     def end(message: bytes, status: int) -> bytes:
@@ -166,12 +122,20 @@ def _code(machine: _Machine, program: Program, data: _Data) -> bytes:
 @functools.cache  # the same in every program
 def _bound(machine: str) -> bytes:
     """Drop every other capability from the bounding set, so that no execve can give it back."""
-    known = _MACHINES[machine]
-    dropped = (number for number in range(_CAPABILITIES) if not _KEPT >> number & 1)
-    return b"".join(known.call(known.calls["prctl"], (_PR_CAPBSET_DROP, number)) for number in dropped)
+    known = MACHINES[machine]
+    return b"".join(known.call(known.calls["prctl"], (_PR_CAPBSET_DROP, number)) for number in _dropped(_CAPABILITIES))
 
 
-def _become(credentials: Credentials | None, data: _Data) -> list[tuple[str, tuple[int, ...]]]:
+def _dropped(count: int) -> list[int]:
+    return [number for number in range(count) if not _KEPT >> number & 1]
+
+
+def bounding(last: int) -> tuple[Call, ...]:
+    """`_bound` as calls that must not fail, for a kernel whose last capability has that number."""
+    return tuple(Call("prctl", (_PR_CAPBSET_DROP, number), "dropping capabilities") for number in _dropped(last + 1))
+
+
+def _become(credentials: Credentials | None, data: Data) -> list[tuple[str, tuple[int, ...]]]:
     """The calls that change who the process is; with None it only stops handing capabilities down."""
     held = _KEPT if credentials is None or credentials.uid == 0 else 0
     header, sets = data.put(struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)), data.put(struct.pack("<6I", held, held, 0, 0, 0, 0))
@@ -185,3 +149,49 @@ def _become(credentials: Credentials | None, data: _Data) -> list[tuple[str, tup
         ("setresuid", (uid, uid, uid)),
         capset,
     ]
+
+
+def _contained(machine: Machine, container: Container, inner: bytes, data: Data) -> bytes:
+    """The parent's code around the child's, which ends in `inner`."""
+    status, none = container.status, data.put(bytes(8))
+    calls = [Call("fcntl", (number, _F_SETFD, _FD_CLOEXEC), "closing") for number in (status, container.block) if number >= 0]
+    child = _calls(machine, (*calls, *container.calls, *_filtered(container.filter, data)), status, data) + inner
+    waits = machine.call(machine.calls["read"], (container.block, none, 1)) if container.block >= 0 else b""
+    clone = machine.call(machine.calls["clone"], (container.flags, 0, 0, 0, 0)) + machine.if_failed(len(child))
+    return waits + clone + child + _parent(machine, status, data)
+
+
+def _parent(machine: Machine, status: int, data: Data) -> bytes:
+    """Deaf to signals but SIGKILL, wait for the child and say what it came to."""
+    waited = WAITED + b"\xff" * 4 + b"\n"
+    place = data.put(waited)
+    calls = (
+        ("rt_sigprocmask", (0, data.put(b"\xff" * 8), 0, 8)),
+        ("write", (status, data.put(CHILD), len(CHILD))),
+        ("wait4", (-1, place + len(WAITED), 0, 0)),
+        ("write", (status, place, len(waited))),
+        ("exit_group", (0,)),
+    )
+    return b"".join(machine.call(machine.calls[name], values) for name, values in calls)
+
+
+def _calls(machine: Machine, calls: Sequence[Call], status: int, data: Data) -> bytes:
+    """Calls in order; behind each that must not fail, the end for when it does."""
+    code = b""
+    for call in calls:
+        values = tuple(data.put(value + b"\0") if isinstance(value, bytes) else value for value in call.arguments)
+        code += machine.call(machine.calls[call.name], values)
+        if call.what:
+            report = FAILED + bytes(4) + call.what.encode(errors="surrogateescape").replace(b"\n", b" ")[:512] + b"\n"
+            place = data.put(report)
+            end = machine.store(place + len(FAILED)) + machine.call(machine.calls["write"], (status, place, len(report)))
+            end += machine.call(machine.calls["exit_group"], (125,))
+            code += machine.if_done(len(end)) + end
+    return code
+
+
+def _filtered(code: bytes, data: Data) -> list[Call]:
+    if not code:
+        return []
+    program = struct.pack("<HxxxxxxQ", len(code) // 8, data.put(code))  # struct sock_fprog
+    return [Call("prctl", (_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program), "installing the filter of system calls")]

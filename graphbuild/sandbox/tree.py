@@ -23,15 +23,17 @@ from graphbuild.values.errors import mistake
 
 _HOSTS = "127.0.0.1\tlocalhost {}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 _RESOLV_CONF = "/etc/resolv.conf"
+_KERNELS = (b"proc", b"sys", b"dev")
 
 
 class Tree(msgspec.Struct, frozen=True):
-    """`merged` is where it is mounted; `mounts` what bubblewrap binds over it; `mount_points` what no layer holds."""
+    """`merged` is where it is mounted; `mounts` what is mounted over it; `mount_points` what no layer holds; `start` a name for the trampoline."""
 
     merged: Path
     upper: Path
     mounts: tuple[Bind | Memory, ...]
     mount_points: tuple[bytes, ...]
+    start: str
 
 
 def place_mounts(job: Job) -> list[Placed]:
@@ -40,7 +42,9 @@ def place_mounts(job: Job) -> list[Placed]:
     for mount in sorted(job.mounts, key=lambda mount: os.path.normpath(mount.to).split("/")):
         to = os.path.normpath(mount.to)
         if placed and placed[-1][0] == to:
-            raise mistake(f"two mounts at {to}", hint="give each a destination of its own")
+            if not job.like_docker:
+                raise mistake(f"two mounts at {to}", hint="give each a destination of its own")
+            placed.pop()  # the later hides it
         outer = next(((path, found) for path, found in reversed(placed) if to.startswith(path + "/")), None)
         path = outer[1].path + b"/" + os.fsencode(to[len(outer[0]) + 1 :]) if outer else stub.place(job.stack, mount.to)
         # Also where only a symlink of the image leads into another mount.
@@ -78,7 +82,8 @@ def _mount(job: Job, placed: Sequence[Placed], start: bytes, scaffold: Scaffold,
     stack, scratch = job.stack, job.scratch
     stub.check_own(stack)
     system = _system_files(job)
-    points = {b"proc": True, b"sys": True, b"dev": True} | dict.fromkeys(system, False)
+    own = {path: True for path in _KERNELS if not job.like_docker or stack.lookup(path) is not None}
+    points = own | dict.fromkeys(system, False)
     outer: list[bytes] = []
     for found in placed:
         if not found.path.startswith((b"dev/", *(path + b"/" for path in outer))):
@@ -91,13 +96,18 @@ def _mount(job: Job, placed: Sequence[Placed], start: bytes, scaffold: Scaffold,
     top = stub.plan_stub(stack, points)
     stub.set_attributes(os.fsencode(upper), stack.lookup(b""))
     os.utime(upper, (job.epoch, job.epoch))
-    overlay.mount([*(layer.folder() for layer in stack.layers), scaffold.stub(top, job.epoch)], merged, upper=upper, work=work)
+    folders = [*(layer.folder() for layer in stack.layers), scaffold.stub(top, job.epoch)]
+    overlay.mount(folders, merged, upper=upper, work=work, setuid=job.like_docker)
     cleanup.callback(overlay.unmount, merged)
+    for path in _KERNELS:
+        if path not in own:  # as Docker has it, they are in the layer
+            os.mkdir(os.path.join(os.fsencode(merged), path), 0o755)
+            os.chmod(os.path.join(os.fsencode(merged), path), 0o755)
     _make_workdir(job, merged, placed)
-    mounts = [*_bind_system(system, private, job.hostname), *_bind_job(placed, private, scratch, cleanup)]
+    mounts = [*_bind_system(system, private, job.hostname), *_bind_job(job, placed, private, cleanup)]
     if start:
         mounts.append(Bind(_write(private / "start", start, 0o500), START))
-    return Tree(merged, upper, tuple(mounts), top.made)
+    return Tree(merged, upper, tuple(mounts), top.made, str(private / "start"))
 
 
 def _is_folder(mount: BindMount | Tmpfs | SecretFile) -> bool:
@@ -112,7 +122,8 @@ def _system_files(job: Job) -> dict[bytes, str]:
     """Where /etc/hosts and, with a network, /etc/resolv.conf are in the image → the machine's file, "" for our own."""
     wanted = {b"etc/hosts": ""}
     if job.network == "host":
-        wanted[b"etc/hosts"] = "/etc/hosts" if os.path.exists("/etc/hosts") else ""
+        if os.path.exists("/etc/hosts") and not job.like_docker:
+            wanted[b"etc/hosts"] = "/etc/hosts"
         if os.path.exists(_RESOLV_CONF):
             wanted[b"etc/resolv.conf"] = os.path.realpath(_RESOLV_CONF)
     resolved = {job.stack.resolve(path): source for path, source in wanted.items()}
@@ -130,24 +141,35 @@ def _bind_system(system: dict[bytes, str], private: Path, hostname: str) -> list
     return [Bind(source or own, "/" + os.fsdecode(path)) for path, source in system.items()]
 
 
-def _bind_job(placed: Sequence[Placed], private: Path, scratch: Path, cleanup: contextlib.ExitStack) -> list[Bind | Memory]:
+def _bind_job(job: Job, placed: Sequence[Placed], private: Path, cleanup: contextlib.ExitStack) -> list[Bind | Memory]:
     mounts: list[Bind | Memory] = []
     for number, found in enumerate(placed):
         to = "/" + os.fsdecode(found.path)
         match found.mount:
             case Tmpfs(size=size):
-                mounts.append(Memory(to, size))
+                mounts.append(Memory(to, size, _mode_of_memory(job, found.path)))
             case SecretFile() as secret:
                 source = _write(private / f"secret{number}", secret.content, secret.mode)
                 _give(source, secret)
                 mounts.append(Bind(source, to))
             case BindMount(source, _, "discard"):
                 mounts.append(
-                    Bind(_discarding(source, scratch / f"discard{number}", private / f"copy{number}", cleanup), to, writable=True)
+                    Bind(
+                        _discarding(source, job.scratch / f"discard{number}", private / f"copy{number}", cleanup),
+                        to,
+                        writable=True,
+                        folder=os.path.isdir(source),
+                    )
                 )
             case BindMount(source, _, mode):
-                mounts.append(Bind(source, to, writable=mode == "rw"))
+                mounts.append(Bind(source, to, writable=mode == "rw", folder=os.path.isdir(source)))
     return mounts
+
+
+def _mode_of_memory(job: Job, path: bytes) -> int:
+    """Docker's runtime gives a tmpfs the mode of the directory that it hides."""
+    hidden = job.stack.lookup(path) if job.like_docker else None
+    return hidden.mode if hidden is not None else 0o1777
 
 
 def _give(path: str, secret: SecretFile) -> None:

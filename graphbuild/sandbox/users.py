@@ -55,6 +55,21 @@ def resolve_user(user: str, passwd: bytes, group: bytes) -> Credentials:
     return Credentials(entry.uid, entry.gid, tuple(sorted(groups)), entry.home or "/", entry.name)
 
 
+def as_docker(user: str, passwd: bytes | None, found: Credentials) -> Credentials:
+    """What Docker's runtime makes of the credentials that `resolve_user` found; `passwd` None: the image has no such file.
+
+    HOME is that of the first entry with the uid, also an empty one. Without the file nobody is found but by two numbers.
+    """
+    if passwd is None and user and not all(map(_is_number, user.partition(":")[::2])):
+        raise mistake(f"user {user!r}: the image has no /etc/passwd to find it in", hint="say two numbers, uid:gid")
+    entry = next((entry for entry in _users(passwd or b"") if entry.uid == found.uid), None)
+    return msgspec.structs.replace(found, home="/" if entry is None else entry.home)
+
+
+def _is_number(text: str) -> bool:
+    return _number(text) is not None
+
+
 def resolve_owner(owner: str, passwd: bytes, group: bytes) -> tuple[int, int]:
     """The (uid, gid) of --chown's `user[:group]`: `1` is 1:1, a name brings its primary group. GraphbuildError for an unknown name."""
     user_part, _, group_part = owner.partition(":")
@@ -65,6 +80,32 @@ def resolve_owner(owner: str, passwd: bytes, group: bytes) -> tuple[int, int]:
             raise mistake(f"owner {user_part!r} is not in the image's /etc/passwd", hint="name a user of the image, or a numeric id")
         return entry.uid, _gid(group_part, group) if group_part else entry.gid
     return uid, _gid(group_part, group) if group_part else uid
+
+
+def lenient_owner(owner: str, passwd: bytes | None, group: bytes | None) -> tuple[int, int]:
+    """The (uid, gid) of a Dockerfile's --chown, as BuildKit has it: what `user[:group]` names and is not there is quietly root's.
+
+    `1` is 1:1, `1:` is 1:0, `:group` is 0:group, an unknown group is the user's own. GraphbuildError for a name where there is no file.
+    """
+    user_part, colon, group_part = owner.partition(":")
+    uid = _number(user_part)
+    gid = uid or 0
+    if uid is None:
+        entry = None
+        if user_part not in ("", "root") or (user_part and passwd):
+            if passwd is None:
+                raise mistake(f"owner {user_part!r}: there is no /etc/passwd to look it up in", hint="use a numeric id")
+            entry = next((found for found in _users(passwd, 4) if found.name == user_part), None)
+        uid, gid = (entry.uid, entry.gid) if entry else (0, 0)
+    if not colon:
+        return uid, gid
+    number = _number(group_part)
+    if number is not None or not group_part:
+        return uid, number or 0
+    if group is None and group_part != "root":
+        raise mistake(f"group {group_part!r}: there is no /etc/group to look it up in", hint="use a numeric id")
+    named = next((found.gid for found in _groups(group or b"") if found.name == group_part), None)
+    return uid, gid if named is None else named
 
 
 def _number(text: str) -> int | None:
@@ -106,11 +147,11 @@ def _valid(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= _MAX_ID else None
 
 
-def _users(passwd: bytes) -> Iterator[_User]:
-    for fields in _fields(passwd, 6):
+def _users(passwd: bytes, least: int = 6) -> Iterator[_User]:
+    for fields in _fields(passwd, least):
         uid, gid = _valid(fields[2]), _valid(fields[3])
         if fields[0] and uid is not None and gid is not None:
-            yield _User(fields[0], uid, gid, fields[5])
+            yield _User(fields[0], uid, gid, fields[5] if len(fields) > 5 else "")
 
 
 def _groups(group: bytes) -> Iterator[_Group]:

@@ -1,8 +1,9 @@
 """The two pattern languages of Dockerfiles, as regular expressions over paths: .dockerignore's, and Go's filepath.Match.
 
-Paths are bytes, relative, `/`-separated. Sources: moby/patternmatcher (and its ignorefile reader), Go's path/filepath.
+Paths are bytes, relative, `/`-separated; they are matched as UTF-8, a `?` is one character. Sources: moby/patternmatcher (and its ignorefile reader), Go's path/filepath.
 """
 
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ class Pattern(msgspec.Struct, frozen=True):
     """One line: `expression` matches whole paths; `negative` brings back what earlier ones took; `prefix` has no wildcard."""
 
     text: str
-    expression: re.Pattern[bytes]
+    expression: re.Pattern[str]
     negative: bool
     prefix: bytes
 
@@ -33,8 +34,9 @@ class Patterns:
     def matches(self, path: bytes) -> bool:
         """Whether the patterns choose the path, by itself or by a folder that it is in."""
         chosen = False
+        name = os.fsdecode(path)
         for pattern in self._patterns:
-            if pattern.negative is chosen and pattern.expression.match(path):
+            if pattern.negative is chosen and pattern.expression.match(name):
                 chosen = not pattern.negative
         return chosen
 
@@ -82,10 +84,10 @@ def _pattern(text: str) -> Pattern:
     if not body:
         raise ValueError(f"illegal exclusion pattern: {text!r}")
     try:
-        expression = re.compile(b"(?:" + _ignore_expression(body).encode("utf-8", "surrogateescape") + rb")(?:/.*)?\Z", re.DOTALL)
-    except re.error as error:
+        expression = re.compile(f"(?:{_ignore_expression(body)})(?:/.*)?\\Z", re.DOTALL)
+    except (ValueError, re.error) as error:
         raise ValueError(f"bad pattern {text!r}: {error}") from None
-    raw = body.encode("utf-8", "surrogateescape")
+    raw = os.fsencode(body)
     special = re.search(rb"[*?\[\\]", raw)
     return Pattern(text, expression, negative, raw[: special.start()] if special else raw + b"/")
 
@@ -116,28 +118,28 @@ def _ignore_expression(pattern: str) -> str:
     return "".join(result)
 
 
-def go_match(pattern: str) -> re.Pattern[bytes] | None:
-    """The expression of Go's filepath.Match pattern; None for a malformed one, which matches nothing."""
+def go_match(pattern: str) -> re.Pattern[str]:
+    """The expression of Go's filepath.Match pattern. ValueError for a malformed one."""
     result: list[str] = []
     at = 0
-    try:
-        while at < len(pattern):
-            character = pattern[at]
-            if character == "[":
-                at, body = _class(pattern, at)
-                result.append(body)
-                continue
-            if character == "\\":
-                at += 1
-                if at == len(pattern):
-                    return None
-                result.append(re.escape(pattern[at]))
-            else:
-                result.append({"*": "[^/]*", "?": "[^/]"}.get(character) or re.escape(character))
+    while at < len(pattern):
+        character = pattern[at]
+        if character == "[":
+            at, body = _class(pattern, at)
+            result.append(body)
+            continue
+        if character == "\\":
             at += 1
-        return re.compile("".join(result).encode("utf-8", "surrogateescape") + rb"\Z", re.DOTALL)
-    except (ValueError, re.error):
-        return None
+            if at == len(pattern):
+                raise ValueError("syntax error in pattern")
+            result.append(re.escape(pattern[at]))
+        else:
+            result.append({"*": "[^/]*", "?": "[^/]"}.get(character) or re.escape(character))
+        at += 1
+    try:
+        return re.compile("".join(result) + r"\Z", re.DOTALL)
+    except re.error:
+        raise ValueError("syntax error in pattern") from None
 
 
 def _class(pattern: str, start: int) -> tuple[int, str]:

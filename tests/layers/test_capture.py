@@ -122,6 +122,21 @@ def test_a_renamed_directory_is_a_copy_and_a_removal(tmp_path):
 
 
 @needs_overlay
+def test_as_docker_attributes_of_users_are_not_kept(tmp_path):
+    lower = [*LOWER, file(b"tagged", b"one", xattrs=((b"user.tag", b"1"),)), folder(b"tags", xattrs=((b"user.tag", b"1"),))]
+
+    def work(root: Path) -> None:
+        os.setxattr(root / "top", "user.tag", b"1")  # and nothing else: as good as unchanged
+        os.setxattr(root / "dir", "user.tag", b"1")
+        (root / "tagged").write_bytes(b"two")
+        (root / "tags").chmod(0o700)
+        (root / "made").mkdir()
+        os.setxattr(root / "made", "user.tag", b"1")
+
+    assert step(tmp_path, work, lower, like_docker=True) == [folder(b"made"), file(b"tagged", b"two"), folder(b"tags", 0o700)]
+
+
+@needs_overlay
 def test_hard_links_are_named_by_their_first_path_and_whiteouts_are_none(tmp_path):
     def work(root: Path) -> None:
         (root / "z").write_bytes(b"two\n")

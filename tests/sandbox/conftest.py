@@ -71,20 +71,52 @@ def single(rootfs):
     yield from make_driver("single", rootfs)
 
 
-@pytest.fixture(params=["root", "full", "single"])
+def sandboxes(*kinds):
+    """Every kind twice: with bubblewrap, and as a RUN of Docker's engine, with walls of our own."""
+    return [f"{kind}{way}" for kind in kinds for way in ("", " as docker")]
+
+
+def find(request):
+    kind, _, as_docker = request.param.partition(" ")
+    found = request.getfixturevalue(kind)
+    return found.as_docker() if as_docker else found
+
+
+@pytest.fixture(params=sandboxes("root", "full", "single"))
 def driver(request):
-    return request.getfixturevalue(request.param)
+    return find(request)
 
 
-@pytest.fixture(params=["root", "full"])
+@pytest.fixture(params=sandboxes("root", "full"))
 def many_ids(request):
-    return request.getfixturevalue(request.param)
+    return find(request)
 
 
-@pytest.fixture
-def throwaway(rootfs):
+@pytest.fixture(params=["root", "full", "single"])
+def native(request):
+    return find(request)
+
+
+@pytest.fixture(params=sandboxes("root"))
+def roots(request):
+    return find(request)
+
+
+@pytest.fixture(params=["root as docker", "full as docker", "single as docker"])
+def docker(request):
+    return find(request)
+
+
+@pytest.fixture(params=["root as docker", "full as docker"])
+def docker_users(request):
+    return find(request)
+
+
+@pytest.fixture(params=["", "as docker"])
+def throwaway(request, rootfs):
     """A driver that the test may kill."""
-    yield from make_driver("root" if os.geteuid() == 0 else "full", rootfs)
+    for made in make_driver("root" if os.geteuid() == 0 else "full", rootfs):
+        yield made.as_docker() if request.param else made
 
 
 def fake_run(folder):

@@ -1,5 +1,6 @@
 """A driver as the tests see it: a process that runs jobs, and where it may do so."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -19,6 +20,8 @@ def private_folder():
 class Driver:
     """A driver process. `ids` and `root` say what it got; every request is a dict, see driver.py."""
 
+    like_docker = False
+
     def __init__(self, prefix, base, rootfs):
         self.base, self.rootfs = base, rootfs
         words = [*prefix, sys.executable, str(HERE / "driver.py"), str(base)]
@@ -35,13 +38,19 @@ class Driver:
         self.process.stdin.flush()
 
     def job(self, *argv, **fields):
-        return {"do": "run", "argv": argv, "layers": [str(self.rootfs)]} | fields
+        return {"do": "run", "argv": argv, "layers": [str(self.rootfs)], "like_docker": self.like_docker} | fields
 
     def run(self, *argv, **fields):
         return self.ask(**self.job(*argv, **fields))
 
     def sh(self, script, **fields):
         return self.run("sh", "-c", script, **fields)
+
+    def as_docker(self):
+        """The same driver, whose jobs are as a RUN of Docker's engine."""
+        view = copy.copy(self)
+        view.like_docker = True
+        return view
 
     def close(self):
         self.process.stdin.close()

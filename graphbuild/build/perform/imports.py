@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from graphbuild.build.keys import Field, Fields, encode_fields, key_of
+from graphbuild.build.keys import Field, Fields
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
 from graphbuild.image.read import SourceImage, open_image
@@ -11,7 +11,7 @@ from graphbuild.layers.compression import decompress, open_stream
 from graphbuild.layers.tar_read import unpack
 from graphbuild.network import download
 from graphbuild.rules.actions import Fetch, ImportImage, ImportTar, Ref, WorkspaceFile
-from graphbuild.store.actions import LayerOutput, Outputs, Record
+from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.entry import Kind, encode_index
 from graphbuild.values.errors import mistake
@@ -61,18 +61,6 @@ def name_of(source: WorkspaceFile | Ref) -> str:
 
 def _tar_fields(content: bytes, world: World) -> Fields:
     return (Field("action", "import-tar"), Field("content", content), Field("epoch", world.settings.epoch))
-
-
-def import_archive(path: Path, content: bytes, name: str, world: World) -> LayerOutput | None:
-    """A tar as a layer, as `ImportTar` makes it and once among all; None for an empty one. `content` is a digest of the file's."""
-    fields = _tar_fields(content, world)
-    key = key_of(fields)
-    with world.store.lock(key, world.cancelled, lambda: None):
-        record = world.store.lookup(key)
-        outputs = record.outputs if record else _import_tar(path, name, world)
-        if record is None:
-            world.store.record(key, Record(outputs, encode_fields(fields), name, 0.0, False))
-    return outputs.layers[0] if outputs.layers else None
 
 
 def _import_tar(path: Path, name: str, world: World) -> Outputs:

@@ -1,6 +1,7 @@
 """Performing `Put`: the items looked up, put in place by `layers.place`, and the layer's tar written straight from them.
 
-As with `Copy`, the layer is known before a byte is copied: its key is its tree digest.
+As with `Copy`, the layer is known before a byte is copied: its key is its tree digest. Archives that are unpacked are the exception:
+what they make of what is there is known when it is done.
 """
 
 import os
@@ -11,16 +12,21 @@ from pathlib import Path
 import msgspec
 
 from graphbuild.build.folder_tree import FolderTree
+from graphbuild.build.keys import Field, Fields, digest_of_entries
 from graphbuild.build.perform.copy import layer_of
-from graphbuild.build.perform.imports import content_of, import_archive
-from graphbuild.build.perform.prepared import Prepared
+from graphbuild.build.perform.imports import content_of
+from graphbuild.build.perform.prepared import Prepared, Task
+from graphbuild.build.perform.run import layer_names
 from graphbuild.build.world import World
+from graphbuild.layers.cancel import Cancellable
 from graphbuild.layers.compression import DamagedStream, open_stream
 from graphbuild.layers.place import Asked, Placing, Tree, chosen
 from graphbuild.layers.stack import Stack, open_below, resolve
 from graphbuild.layers.tar_read import is_tar
-from graphbuild.rules.actions import BlobItem, Folder, Pick, Put, StackTree, TextItem
-from graphbuild.sandbox.users import resolve_owner
+from graphbuild.layers.untar import LooseFiles, Untar
+from graphbuild.rules.actions import BlobItem, Folder, Item, Pick, Put, StackTree, TextItem
+from graphbuild.sandbox.users import lenient_owner
+from graphbuild.store.actions import Outputs
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import mistake
 from graphbuild.values.mode import Mode, parse_mode
@@ -43,22 +49,105 @@ class _Text(msgspec.Struct, frozen=True):
         return () if folder else (self.entry,)
 
 
+class _Archive(msgspec.Struct, frozen=True):
+    """An item that is a tar and stands for what is in it. `place`: where it is on disk; `digest` of its bytes."""
+
+    name: str
+    place: Path
+    digest: bytes
+
+
+class _Putting:
+    """An action's items, looked up: where each comes from, and which of them are archives."""
+
+    def __init__(self, action: Put, world: World) -> None:
+        self._action = action
+        self._world = world
+        self._to = os.fsencode(action.to)
+        self._base = world.stack(action.base) if action.base else None
+        self._asked = Asked(_owner(action.owner, self._base), _mode(action), exclude=_patterns(action.exclude))
+        self._parts = [part for item in action.items for part in _parts(item, world)]
+        self.archives = [part for part in self._parts if isinstance(part, _Archive)]
+
+    def placed(self, folder: Path | None = None) -> Placing:
+        """Everything in its place; archives are unpacked into `folder`, or left out where there is none."""
+        placing = Placing(self._base, self._asked)
+        if not self._action.items:
+            placing.folder(placing.resolve(self._to))
+        untar = Untar(placing, folder) if folder else None
+        for part in self._parts:
+            if isinstance(part, _Archive):
+                if untar is not None:
+                    with part.place.open("rb") as file:
+                        untar.add(Cancellable(open_stream(file), self._world.cancelled), self._to, part.name)
+            else:
+                placing.put(part.tree, part.path, self._to, include=part.include, itself=part.itself)
+        return placing
+
+    def fields(self) -> Fields:
+        """The key of an action with archives: it depends on all of its base, for anything in there may be in their way."""
+        action, world = self._action, self._world
+        below = world.made(action.base)
+        archives = [[number, part.digest] for number, part in enumerate(self._parts) if isinstance(part, _Archive)]
+        return (
+            Field("action", "put"),
+            Field("to", self._to),
+            Field("files", digest_of_entries(_hashed(self.placed()))),
+            Field("archives", archives, tuple(part.name for part in self.archives)),
+            Field("owner", action.owner),
+            Field("mode", action.mode),
+            Field("layers", [output.tree.hex for output, _ in below], layer_names(below)),
+            Field("epoch", world.settings.epoch),
+        )
+
+
 def prepare_put(action: Put, world: World) -> Prepared:
-    base = world.stack(action.base) if action.base else None
-    placing = Placing(base, Asked(_owner(action.owner, base), _mode(action), exclude=_patterns(action.exclude)))
-    if not action.items:
-        placing.folder(placing.resolve(os.fsencode(action.to)))
-    for item in action.items:
-        _put(item, os.fsencode(action.to), placing, world)
-    entries = _hashed(placing)
-    return layer_of(entries, _opener(placing), world)
+    putting = _Putting(action, world)
+    if not putting.archives:
+        placing = putting.placed()
+        return layer_of(_hashed(placing), _opener(placing), world)
+
+    def perform(task: Task) -> Outputs:
+        with world.store.scratch() as folder:
+            placing = putting.placed(folder)
+            return layer_of(_hashed(placing), _opener(placing), world).perform(task)
+
+    return Prepared(putting.fields(), perform)
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """What a path names in a tree."""
+
+    tree: Tree
+    path: bytes
+    include: Patterns | None = None
+    itself: bool = False
+
+
+def _parts(item: Item, world: World) -> Iterator[_Source | _Archive]:
+    """What an item stands for."""
+    match item:
+        case Pick():
+            yield from _picked(item, world)
+        case TextItem():
+            from blake3 import blake3
+
+            name = os.fsencode(item.name)
+            entry = Entry(name, Kind.FILE, item.mode, size=len(item.content), digest=blake3(item.content).digest())
+            yield _Source(_Text(entry, item.content), name)
+        case BlobItem():
+            path, _ = content_of(item.blob, world)
+            name, digest = os.fsencode(item.name), _digest_of(path, world)
+            if item.unpack and _is_archive(path):
+                yield _Archive(item.name, path, digest)
+            else:
+                yield _Source(_Text(Entry(name, Kind.FILE, item.mode, size=path.stat().st_size, digest=digest), path), name)
 
 
 def _owner(owner: str, base: Stack | None) -> tuple[int, int] | None:
     if not owner:
         return None
-    passwd = (base.read(b"etc/passwd") if base else None) or b""
-    return resolve_owner(owner, passwd, (base.read(b"etc/group") if base else None) or b"")
+    return lenient_owner(owner, base.read(b"etc/passwd") if base else None, base.read(b"etc/group") if base else None)
 
 
 def _mode(action: Put) -> Mode | None:
@@ -75,51 +164,26 @@ def _patterns(texts: Sequence[str]) -> Patterns | None:
         raise mistake(str(error)) from None
 
 
-def _put(item: Pick | TextItem | BlobItem, to: bytes, placing: Placing, world: World) -> None:
-    match item:
-        case Pick():
-            _pick(item, to, placing, world)
-        case TextItem():
-            from blake3 import blake3
-
-            name = os.fsencode(item.name)
-            entry = Entry(name, Kind.FILE, item.mode, size=len(item.content), digest=blake3(item.content).digest())
-            placing.put(_Text(entry, item.content), name, to)
-        case BlobItem():
-            path, _ = content_of(item.blob, world)
-            name = os.fsencode(item.name)
-            archive = _archive(path, item.name, world) if item.unpack else None
-            if archive is not None:
-                placing.unpack(archive, to)
-            else:
-                entry = Entry(name, Kind.FILE, item.mode, size=path.stat().st_size, digest=_digest_of(path, world))
-                placing.put(_Text(entry, path), name, to)
-
-
 def _digest_of(path: Path, world: World) -> bytes:
     from graphbuild.build.hashing import hash_file
 
     return hash_file(os.fsencode(path), path.stat().st_size, world.cancelled)
 
 
-def _pick(item: Pick, to: bytes, placing: Placing, world: World) -> None:
+def _picked(item: Pick, world: World) -> Iterator[_Source | _Archive]:
     tree = tree_of(item.tree, world)
-    if item.plain:
-        placing.put(tree, os.fsencode(item.path), to)
+    if item.plain or item.include:
+        yield _Source(tree, os.fsencode(item.path), _patterns(item.include), item.plain)
         return
-    if item.include:
-        placing.put(tree, os.fsencode(item.path), to, include=_patterns(item.include))
-        return
-    found = False
-    for path in chosen(tree, item.path):
-        found = True
-        archive = _unpacked(tree, path, world) if item.unpack else None
-        if archive is not None:
-            placing.unpack(archive, to)
-        else:
-            placing.put(tree, path, to)
-    if not found and not is_wild(item.path):
-        raise mistake(f'"/{item.path}": not found')
+    if isinstance(item.tree, Folder) and "\\" in item.path and not is_wild(item.path):
+        raise mistake(f'"/{item.path}": not found', hint="a backslash escapes what follows it: such a name cannot be written here")
+    try:
+        paths = list(chosen(tree, item.path))
+    except ValueError as error:
+        raise mistake(f"{item.path}: {error}") from None
+    for path in paths:
+        archive = _unpacked(tree, path) if item.unpack else None
+        yield archive or _Source(tree, path)
 
 
 def tree_of(tree: Folder | StackTree, world: World) -> Tree:
@@ -136,26 +200,24 @@ def _folder_tree(tree: Folder, world: World) -> FolderTree:
     return FolderTree(world.inputs, root, _patterns(tree.ignore) or Patterns(()))
 
 
-def _unpacked(tree: Tree, path: bytes, world: World) -> Tree | None:
-    """What a picked file holds, where it is a tar."""
+def _unpacked(tree: Tree, path: bytes) -> _Archive | None:
+    """A picked file as an archive, where it is one."""
     real = resolve(tree.lookup, path)
-    entry = tree.lookup(real)
+    entry = tree.lookup(real) if real else None
     if entry is None or entry.kind is not Kind.FILE:
         return None
     place = _place_on_disk(tree, real)
-    return _archive(place, os.fsdecode(path), world, entry.digest or _digests(tree, [real])[real])
+    if not _is_archive(place):
+        return None
+    return _Archive(os.fsdecode(path), place, entry.digest or _digests(tree, [real])[real])
 
 
-def _archive(path: Path, name: str, world: World, digest: bytes = b"") -> Tree | None:
-    """A tar's content as a tree; None for what is no tar."""
+def _is_archive(path: Path) -> bool:
     with path.open("rb") as file:
         try:
-            if not is_tar(open_stream(file)):
-                return None
+            return is_tar(open_stream(file))
         except DamagedStream:
-            return None
-    layer = import_archive(path, digest or _digest_of(path, world), name, world)
-    return Stack([world.layer(layer)] if layer else [])
+            return False
 
 
 def _place_on_disk(tree: Tree, path: bytes) -> Path:
@@ -218,6 +280,8 @@ def _opener(placing: Placing) -> Callable[[Entry], int]:
         origin = placing.origins[entry.path]
         tree = origin.tree
         if isinstance(tree, FolderTree):
+            return tree.open(origin.path)
+        if isinstance(tree, LooseFiles):
             return tree.open(origin.path)
         if isinstance(tree, _Text):
             return _open_text(tree.content)

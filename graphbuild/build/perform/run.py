@@ -23,6 +23,7 @@ from graphbuild.values.entry import Entry, encode_index
 from graphbuild.values.errors import mistake
 from graphbuild.values.redact import Redactor
 
+_LIKE_DOCKER = 2  # what a RUN finds and what is kept of it: bump when that changes
 _CA_BUNDLE = "/run/graphbuild/ca-certificates.crt"
 _CA_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
 
@@ -44,7 +45,7 @@ def prepare_run(action: Run, world: World) -> Prepared:
         Field("ids", world.settings.ids),
     )
     if action.like_docker:
-        fields += (Field("like_docker", value=True),)
+        fields += (Field("like_docker", _LIKE_DOCKER),)
     return Prepared(fields, lambda task: _perform(action, config, argv, world, task), logs=True)
 
 
@@ -79,7 +80,8 @@ def _mount_field(mount: Mount, world: World) -> list[object]:  # noqa: PLR0911 -
             return ["blobs", mount.to, [[name, blob.hex if blob else ""] for name, blob in blobs]]
         case CacheMount():
             first = [[output.tree.hex for output in world.outputs(mount.layers)], mount.path] if mount.layers else []
-            return ["cache", mount.to, mount.id, mount.mode, mount.uid, mount.gid, *first]
+            kinds = [name for name, said in (("by stack", mount.by_stack), ("read-only", mount.read_only)) if said]
+            return ["cache", mount.to, mount.id, mount.mode, mount.uid, mount.gid, *first, *kinds]
         case TmpfsMount():
             return ["tmpfs", mount.to, mount.size]
         case SecretMount():
@@ -101,7 +103,7 @@ def _perform(action: Run, config: Config, argv: tuple[str, ...], world: World, t
         if outcome.exit_code or outcome.reason != "exited":
             task.failed_in(outcome.upper, outcome.exit_code if outcome.reason == "exited" else None)
             raise step_failed(argv, outcome, action.timeout or world.settings.timeout)
-        return _capture(outcome.upper, stack, outcome.mount_points, world)
+        return _capture(outcome.upper, stack, outcome.mount_points, world, like_docker=action.like_docker)
 
 
 def job_of(
@@ -118,7 +120,8 @@ def job_of(
             extra.extend((name, _CA_BUNDLE) for name in _CA_VARIABLES)
     secret_env = [(mount.env, _secret_text(mount, world)) for mount in action.mounts if isinstance(mount, SecretMount) and mount.env]
     agents = dict(world.machine.agents)
-    extra.extend(("SSH_AUTH_SOCK", mount.to) for mount in action.mounts if isinstance(mount, AgentMount) and mount.id in agents)
+    sockets = [mount.to for mount in action.mounts if isinstance(mount, AgentMount) and (action.like_docker or mount.id in agents)]
+    extra.extend(("SSH_AUTH_SOCK", to) for to in (sockets[:1] if action.like_docker else sockets))
     unset = tuple((name, value) for name, value in extra if name not in own)
     return Job(
         stack=stack,
@@ -153,11 +156,12 @@ def _mount(  # noqa: PLR0911 - one a kind
         case BlobMount():
             return [BindMount(str(_blob_folder(mount, scratch, world)), mount.to, "ro")]
         case CacheMount():
-            folder = held.enter_context(world.store.cache_folder(mount.id, mount.sharing, world.cancelled))
+            folder = held.enter_context(world.store.cache_folder(_cache_id(mount, world), mount.sharing, world.cancelled))
             if mount.layers and not os.listdir(folder):
                 _fill(folder, mount, world)
-            _own(folder, mount)
-            return [BindMount(str(folder), mount.to, "rw")]
+            if not (mount.layers and mount.by_stack):
+                _own(folder, mount)
+            return [BindMount(str(folder), mount.to, "ro" if mount.read_only else "rw")]
         case TmpfsMount():
             return [Tmpfs(mount.to, mount.size)]
         case SecretMount():
@@ -180,6 +184,13 @@ def _blob_folder(mount: BlobMount, scratch: Path, world: World) -> Path:
     return folder
 
 
+def _cache_id(mount: CacheMount, world: World) -> str:
+    """The id, and where it is wanted the stack that the cache began with, in a form that no id can have."""
+    if not mount.by_stack or not mount.layers:
+        return mount.id
+    return "\0".join((mount.id, *(output.tree.hex for output in world.outputs(mount.layers)), mount.path))
+
+
 def _fill(folder: Path, mount: CacheMount, world: World) -> None:
     """Begin a cache with what is at a path of a stack."""
     stack = world.stack(mount.layers)
@@ -189,6 +200,11 @@ def _fill(folder: Path, mount: CacheMount, world: World) -> None:
             raise mistake(f"no folder {mount.path} to begin the cache {mount.id!r} with")
         for name in sorted(os.listdir(source)):
             subprocess.run(["cp", "-a", "--", str(source / name), str(folder)], check=True)
+        if mount.by_stack:
+            about = source.stat()
+            with contextlib.suppress(OSError):  # an owner that is not mapped here: nor is it in the stack
+                os.chown(folder, about.st_uid, about.st_gid)
+            folder.chmod(about.st_mode & 0o7777)
 
 
 def _agent(mount: AgentMount, world: World) -> list[BindMount | Tmpfs | SecretFile]:
@@ -223,10 +239,12 @@ def _secret_text(mount: SecretMount, world: World) -> str:
     return "" if value is None else value.decode("utf-8", "surrogateescape")
 
 
-def _capture(upper: Path, stack: Stack, ignored: tuple[bytes, ...], world: World) -> Outputs:
+def _capture(upper: Path, stack: Stack, ignored: tuple[bytes, ...], world: World, *, like_docker: bool) -> Outputs:
     """What the step changed, as a layer in the store; no layer when it changed nothing."""
     settings = world.settings
-    entries: list[Entry] = capture(upper, stack, epoch=settings.epoch, ids=settings.ids, ignored=ignored, cancelled=world.cancelled)
+    entries: list[Entry] = capture(
+        upper, stack, epoch=settings.epoch, ids=settings.ids, ignored=ignored, like_docker=like_docker, cancelled=world.cancelled
+    )
     if not entries:
         return Outputs(())
     tree = world.store.put_layer(encode_index(entries, settings.epoch), folder=upper, entries=entries)

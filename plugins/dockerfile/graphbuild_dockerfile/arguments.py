@@ -19,16 +19,16 @@ _ARRAY_OR_TEXT = ("CMD", "ENTRYPOINT", "RUN", "SHELL")
 KEYWORDS = frozenset({*_WORDS, *_ONE, *_ARRAY_OR_TEXT, "ADD", "ARG", "COPY", "ENV", "HEALTHCHECK", "LABEL", "ONBUILD", "VOLUME"})
 
 
-def split_line(line: str) -> tuple[str, tuple[str, ...], str]:
+def split_line(line: str, escape: str) -> tuple[str, tuple[str, ...], str]:
     """A logical line's keyword as spelled, its flags, and the rest."""
     keyword, *rest = _BLANKS.split(line.strip(SPACES), maxsplit=1)
     if not rest:
         return keyword, (), ""
-    flags, arguments = split_flags(rest[0])
+    flags, arguments = split_flags(rest[0], escape)
     return keyword, flags, arguments.strip(SPACES)
 
 
-def split_flags(text: str) -> tuple[tuple[str, ...], str]:
+def split_flags(text: str, escape: str) -> tuple[tuple[str, ...], str]:
     """The words that begin with `--`, without their quotes and escapes, and what follows; a word `--` ends them."""
     flags: list[str] = []
     at = 0
@@ -37,19 +37,19 @@ def split_flags(text: str) -> tuple[tuple[str, ...], str]:
             at += 1
         if not text.startswith("--", at):
             return tuple(flags), text[at:]
-        flag, at = _flag(text, at)
+        flag, at = _flag(text, at, escape)
         if flag == "--":
             return tuple(flags), text[at:]
         flags.append(flag)
 
 
-def _flag(text: str, at: int) -> tuple[str, int]:
-    """The flag that begins at `at`, and where it ends. Only a backslash escapes here, whatever the escape directive says."""
+def _flag(text: str, at: int, escape: str) -> tuple[str, int]:
+    """The flag that begins at `at`, and where it ends."""
     flag = quote = ""
     while at < len(text):
         char = text[at]
         at += 1
-        if char == "\\":
+        if char == escape:
             flag += text[at : at + 1]
             at += 1
         elif quote:
@@ -96,7 +96,7 @@ def _plain(keyword: str, rest: str, escape: str) -> tuple[str, ...]:
 def _trigger(rest: str, escape: str) -> tuple[tuple[str, ...], bool]:
     if not rest:
         return (), False
-    keyword, _, arguments = split_line(rest)
+    keyword, _, arguments = split_line(rest, escape)
     words, is_array = split_arguments(keyword.upper(), arguments, escape)
     return (keyword, *words), is_array
 
@@ -131,8 +131,10 @@ def json_array(rest: str) -> tuple[str, ...] | None:
         return None
     try:
         found = json.loads(rest, parse_int=_number, parse_float=_number, parse_constant=_number)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
+    except RecursionError:
+        found = [None]
     if not all(isinstance(word, str) for word in found):
         raise wrong("when using JSON array syntax, arrays must be comprised of strings only")
     return tuple(_LONE_SURROGATE.sub("\ufffd", word) for word in found)

@@ -89,7 +89,7 @@ def configure(said: Instruction, state: State, stages: "Stages") -> None:  # noq
 def _words(command: Command, state: State) -> tuple[str, ...]:
     if not command.shell:
         return command.words
-    return (*(state.config.shell or _SHELL), *command.words)
+    return (*(state.config.shell or _SHELL), " ".join(command.words))
 
 
 def _workdir(path: str, node: Node, state: State, stages: "Stages") -> None:

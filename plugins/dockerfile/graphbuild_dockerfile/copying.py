@@ -25,27 +25,31 @@ def copy(said: Copy | Add, state: State, stage: Stage, stages: "Stages") -> None
 
     sources = [fill(word) for word in said.sources]
     to = fill(said.dest)
-    if len(sources) + len(said.documents) > 1 and not to.endswith("/") and to not in (".", "./"):
-        message = f"When using {node.keyword} with more than one source file, the destination must be a directory and end with a /"
-        raise stages.fault(node, message)
+    if isinstance(said, Add) and said.checksum and not any(_is_remote(source) for source in sources):
+        raise stages.fault(node, "checksum requires HTTP(S) or Git sources")
     from_ = said.from_ if isinstance(said, Copy) else ""
     tree = stages.source(from_, stage.index, node) if from_ else stages.request.folder
     items = [item for source in sources for item in _items(source, said, tree, state, stages)]
-    items += [_text(document, state) for document in said.documents]
+    for document in said.documents:
+        if "/" in document.name:
+            raise stages.fault(node, f"{document.name!r} is no name of a file", "a heredoc of COPY and ADD makes a file of that name")
+        items.append(_text(document, state))
+    mode = _mode(fill(said.chmod), node, stages) if said.chmod else ""
     put = Put(
         tuple(items),
         destination(state.workdir, to),
         owner=fill(said.chown) if said.chown else "",
-        mode=_mode(fill(said.chmod), node, stages) if said.chmod else "",
-        exclude=tuple(fill(pattern) for pattern in said.exclude),
-        base=() if said.link else state.layers,
+        mode=mode,
+        exclude=said.exclude,
+        base=() if said.link and not mode else state.layers,  # BuildKit does not link where it changes modes
     )
     stages.layer(put, node.keyword, node, state)
 
 
 def _mode(text: str, node: Node, stages: "Stages") -> str:
     try:
-        parse_mode(text)
+        if text:
+            parse_mode(text)
     except ValueError:
         hint = "octal, from 0 to 07777, or symbolic, such as u=rwX,go=rX"
         raise stages.fault(node, f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777", hint) from None
@@ -54,9 +58,9 @@ def _mode(text: str, node: Node, stages: "Stages") -> str:
 
 def _items(source: str, said: Copy | Add, tree: Folder | StackTree, state: State, stages: "Stages") -> list[Item]:
     node = said.node
-    if isinstance(said, Add) and source.startswith(("http://", "https://")) and not source.endswith(".git"):
+    if isinstance(said, Add) and _is_remote(source):
         return [_download(source, said, state, stages)]
-    if source.startswith(("http://", "https://")):
+    if _is_remote(source):
         raise stages.fault(node, "source can't be a URL for COPY", "use ADD")
     include: tuple[str, ...] = ()
     if isinstance(said, Copy) and said.parents:
@@ -65,6 +69,10 @@ def _items(source: str, said: Copy | Add, tree: Folder | StackTree, state: State
         include = (clean(pattern).removeprefix("/"),)
     unpack = isinstance(said, Add) and said.unpack is not False
     return [Pick(tree, clean(source).removeprefix("/"), include, unpack)]
+
+
+def _is_remote(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
 
 
 def _download(url: str, said: Add, state: State, stages: "Stages") -> Item:

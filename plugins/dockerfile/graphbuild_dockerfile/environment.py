@@ -2,18 +2,7 @@
 
 from collections.abc import Mapping
 
-PROXIES = (
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "FTP_PROXY",
-    "ftp_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-)
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -28,5 +17,10 @@ def platform_arguments(build: str, target: str, stage: str) -> dict[str, str]:
 
 
 def proxies(arguments: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The proxies among build arguments, sorted: every RUN sees them, and no key holds them."""
-    return tuple(sorted((name, value) for name, value in arguments.items() if name in PROXIES))
+    """The proxies among build arguments, in both spellings, sorted: every RUN sees them, and no key holds them."""
+    found: dict[str, str] = {}
+    for name in PROXIES:
+        value = arguments.get(name, arguments.get(name.lower()))
+        if value is not None:
+            found |= {name: value, name.lower(): value}
+    return tuple(sorted(found.items()))

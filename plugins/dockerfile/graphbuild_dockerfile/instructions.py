@@ -91,7 +91,7 @@ class Copy(msgspec.Struct, frozen=True, tag=True):
     chmod: str = ""  # word
     link: bool = False
     parents: bool = False
-    exclude: tuple[str, ...] = ()  # word
+    exclude: tuple[str, ...] = ()
 
 
 class Add(msgspec.Struct, frozen=True, tag=True):
@@ -104,7 +104,7 @@ class Add(msgspec.Struct, frozen=True, tag=True):
     chown: str = ""  # word
     chmod: str = ""  # word
     link: bool = False
-    exclude: tuple[str, ...] = ()  # word
+    exclude: tuple[str, ...] = ()
     keep_git_dir: bool = False
     checksum: str = ""  # word
     unpack: bool | None = None

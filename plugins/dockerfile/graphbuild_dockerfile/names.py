@@ -17,6 +17,11 @@ def clean(path: str) -> str:
     return cleaned[1:] if cleaned.startswith("//") else cleaned
 
 
+def relative(path: str) -> str:
+    """Go's path.Clean of any path."""
+    return clean(path) if path.startswith("/") else posixpath.normpath(path)
+
+
 def below(folder: str, path: str) -> str:
     """A path as seen from a folder: absolute and clean."""
     return clean(path if path.startswith("/") else f"{folder}/{path}")
@@ -25,7 +30,7 @@ def below(folder: str, path: str) -> str:
 def destination(folder: str, path: str) -> str:
     """`below`, but a slash or `/.` at its end is kept: it says that a folder is meant."""
     place = below(folder, path)
-    if path.endswith("/"):
+    if path.endswith("/") or path == ".":
         return place.rstrip("/") + "/"
     if path.endswith("/."):
         return place.rstrip("/") + "/."

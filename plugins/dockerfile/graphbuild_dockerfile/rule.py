@@ -29,7 +29,7 @@ def dependencies(attributes: Dockerfile) -> tuple[str, ...]:
 
 
 def _is_label(text: str) -> bool:
-    return ":" in text and not text.startswith("./")
+    return text.startswith(":") or (text.startswith("//") and ":" in text)
 
 
 def dockerfile(context: Context, attributes: Dockerfile) -> Analysis:

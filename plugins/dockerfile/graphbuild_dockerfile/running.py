@@ -25,7 +25,7 @@ from graphbuild_dockerfile.instructions import Run
 from graphbuild_dockerfile.messages import placed
 from graphbuild_dockerfile.mounts import Mount as Said
 from graphbuild_dockerfile.mounts import parse_mount
-from graphbuild_dockerfile.names import below, clean
+from graphbuild_dockerfile.names import below, clean, relative
 from graphbuild_dockerfile.program import Stage
 from graphbuild_dockerfile.state import State
 from graphbuild_dockerfile.text import Node, heredoc_of
@@ -40,11 +40,12 @@ def run(said: Run, state: State, stage: Stage, stages: "Stages") -> None:
     """Add the layer of a RUN to its stage."""
     node = said.node
     mounts: list[Mount] = []
-    for number, text in enumerate(said.mounts):
+    for text in said.mounts:
         try:
             mount = parse_mount(text, lambda word: stages.expand(word, state, node))
         except GraphbuildError as error:
             raise GraphbuildError(*placed(error, node.place(stages.plan.file, f"--mount={text}"))) from None
+        number = sum(isinstance(other, AgentMount) for other in mounts)
         mounts.extend(_mount(mount, number, node, state, stage, stages))
     command = _command(said, state, stages, mounts)
     own = state.config
@@ -52,8 +53,8 @@ def run(said: Run, state: State, stage: Stage, stages: "Stages") -> None:
     network: Literal["none", "host"] = "none" if said.network == "none" or stages.request.network == "none" else "host"
     if said.network == "host" and stages.request.network == "none":
         raise stages.fault(node, "RUN --network=host, where the network is denied", "the target says `network: none`")
-    if said.security == "insecure":
-        raise stages.fault(node, "RUN --security=insecure is not allowed", "there is no entitlement for it")
+    if any(flag.startswith(("--security", "--device")) for flag in node.flags):
+        raise stages.fault(node, f"unknown flag: {node.flags[0].partition('=')[0]}", "it is of BuildKit's labs channel, and not supported")
     action = RunAction(
         state.layers,
         (config,),
@@ -78,7 +79,7 @@ def _command(said: Run, state: State, stages: "Stages", mounts: list[Mount]) -> 
     first = node.heredocs[0]
     if len(node.heredocs) > 1 or _has_more(text):
         return text + "".join(f"\n{heredoc.content}{heredoc.name}" for heredoc in node.heredocs)
-    if not first.body.startswith("#!"):
+    if not first.content.startswith("#!"):  # BuildKit looks before it takes tabs off
         return first.body
     name = posixpath.basename(first.name)
     put = Put((TextItem(name, first.body.encode("utf-8", "surrogateescape"), 0o755),), f"/{name}")
@@ -102,13 +103,7 @@ def _mount(said: Said, number: int, node: Node, state: State, stage: Stage, stag
             layers, path = _bound(said, node, state, stage, stages)
             return [StackMount(layers, path, target, not said.read_only)]
         case "cache":
-            first: tuple[Ref, ...] = ()
-            if said.from_:
-                first = _bound(said, node, state, stage, stages)[0]
-            mode, uid, gid = 0o755 if said.mode is None else said.mode, said.uid or 0, said.gid or 0
-            return [
-                CacheMount(said.id or clean(target), target, said.sharing or "shared", mode, uid, gid, first, clean(said.source or "/"))
-            ]
+            return [_cache(said, target, _bound(said, node, state, stage, stages)[0] if said.from_ else ())]
         case "tmpfs":
             return [TmpfsMount(target, said.size)]
         case "secret":
@@ -120,6 +115,17 @@ def _mount(said: Said, number: int, node: Node, state: State, stage: Stage, stag
             ]
 
 
+def _cache(said: Said, target: str, first: tuple[Ref, ...]) -> CacheMount:
+    """A cache. What begins with a stack, or is given a mode or an owner, is another one than a plain one of the same id."""
+    name, sharing = said.id or relative(said.target), said.sharing or "shared"
+    if first:
+        return CacheMount(name, target, sharing, layers=first, path=clean(said.source or "/"), by_stack=True, read_only=said.read_only)
+    mode, uid, gid = 0o755 if said.mode is None else said.mode, said.uid or 0, said.gid or 0
+    if (said.mode, said.uid, said.gid) != (None, None, None):
+        name = f"{name}\0{mode:o} {uid}:{gid}"
+    return CacheMount(name, target, sharing, mode, uid, gid, read_only=said.read_only)
+
+
 def _secret(said: Said, target: str) -> SecretMount:
     name = said.id or said.source or posixpath.basename(target) or said.env or ""
     to = target or ("" if said.env is not None else f"/run/secrets/{posixpath.basename(name)}")
@@ -129,7 +135,7 @@ def _secret(said: Said, target: str) -> SecretMount:
 
 def _bound(said: Said, node: Node, state: State, stage: Stage, stages: "Stages") -> tuple[tuple[Ref, ...], str]:
     """The stack that a mount shows, and the path in it. Of a folder only what is shown becomes a layer."""
-    tree: Folder | StackTree = stages.source(said.from_, stage.index, node) if said.from_ else stages.request.folder
+    tree: Folder | StackTree = stages.source(said.from_, stage.index, node, numbers=False) if said.from_ else stages.request.folder
     path = clean(said.source or "/")
     if isinstance(tree, StackTree):
         return tree.layers, path

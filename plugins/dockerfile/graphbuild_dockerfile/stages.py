@@ -3,6 +3,7 @@
 A stage that nothing needs is never looked at. What an instruction does is said by `copying`, `running` and `configuring`.
 """
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -16,6 +17,8 @@ from graphbuild_dockerfile.program import Program, Stage, parse_trigger
 from graphbuild_dockerfile.state import Plan, State, child, problem
 from graphbuild_dockerfile.text import Node
 from graphbuild_dockerfile.words import expand
+
+_PLATFORM = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -38,7 +41,10 @@ class Stages:
         self.request = request
         self.plan = plan
         self.escape = program.directives.escape
-        self._contexts = {familiar(name).lower(): source for name, source in request.contexts.items()}
+        self._contexts = {familiar(name): source for name, source in request.contexts.items()}
+        for name in request.contexts:
+            if not is_reference(name):
+                raise plan.context.mistake(f"invalid context name {name}: invalid reference format", hint="names are lower case")
         self._states: dict[int, State] = {}
         self._snapshots: dict[str, State] = {}
         self.first: dict[int, tuple[Ref, ...]] = {}  # the layers that a stage begins with
@@ -50,7 +56,7 @@ class Stages:
         wanted = self.request.target
         if not wanted:
             return self.stage(stages[-1])
-        found = self._named(wanted, len(stages))
+        found = self._named(wanted.lower(), len(stages))
         if found is None:
             names = ", ".join(stage.name for stage in stages if stage.name)
             raise self.plan.context.mistake(f'target stage "{wanted}" could not be found', hint=f"stages: {names}" if names else "")
@@ -62,22 +68,24 @@ class Stages:
             known = self._states[stage.index] = self._walk(stage)
         return known
 
-    def source(self, name: str, before: int, node: Node) -> Folder | StackTree:
-        """The tree that a `from=` names: a stage before, by name or number, a named context, or an image."""
-        if name.isdigit():
+    def source(self, name: str, before: int, node: Node, *, numbers: bool = True) -> Folder | StackTree:
+        """The tree that a `from=` names: a stage before, by name or (`numbers`) by number, a named context, or an image."""
+        if name.isdigit() and numbers:
             if int(name) >= before:
                 raise problem(node, self.plan.file, f"invalid stage index {name}: only stages before this one can be copied from")
             return StackTree(self.stage(self.program.stages[int(name)]).layers)
-        found = self._named(name, before)
+        found = self._named(name.lower(), before)
         if found is not None:
             return StackTree(self.stage(found).layers)
-        context = self._contexts.get(familiar(name).lower())
+        context = self._contexts.get(familiar(name))
         if isinstance(context, Folder):
             return context
         if context is not None:
             return StackTree(context.layers)
         if name == "scratch":
             return StackTree(())
+        if not is_reference(name):
+            raise self.fault(node, f"invalid from flag value {name}: invalid reference format")
         raise self._no_image(name, node)
 
     def expand(self, word: str, state: State, node: Node) -> str:
@@ -98,12 +106,8 @@ class Stages:
             raise problem(node, self.plan.file, error.problems[0].message, error.problems[0].hint) from None
 
     def _named(self, name: str, before: int) -> Stage | None:
-        """The last stage of that name among the first `before`."""
-        stages = self.program.stages[:before]
-        found = next((stage for stage in reversed(stages) if stage.name and stage.name == name.lower()), None)
-        if found is None and name.isdigit() and int(name) < len(stages):
-            return stages[int(name)]
-        return found
+        """The last stage of that name, in lower case, among the first `before`."""
+        return next((stage for stage in reversed(self.program.stages[:before]) if stage.name and stage.name == name), None)
 
     def _globals(self) -> dict[str, str]:
         """The ARGs before the first FROM, and the platforms: what FROM sees, and what an ARG in a stage inherits."""
@@ -145,25 +149,37 @@ class Stages:
     def _base(self, stage: Stage, name: str) -> State:
         """What a stage begins with."""
         image = self._expand(stage.start.image, self.globals, stage.start.node)
-        platform = self._expand(stage.start.platform, self.globals, stage.start.node) if stage.start.platform else ""
+        platform = self._platform(stage)
         if not image:
             raise self.fault(stage.start.node, f"base name ({stage.start.image}) should not be blank", "give its ARG a default")
-        below = self._named(image, stage.index) if not image.isdigit() else None
+        below = self._named(image, stage.index)
         if below is not None:
             return child(self.stage(below), name, platform)
-        context = self._contexts.get(familiar(image).lower())
+        context = self._contexts.get(familiar(image))
         if context is not None:
             return self._context(context, name, stage.start.node, platform)
         if image == "scratch":
-            return self._with_path(State(name, Config(), {}, platform=platform))
+            return self._with_path(State(name, Config(workdir="/"), {}, platform=platform))
         if not is_reference(image):
             raise self.fault(stage.start.node, f"failed to parse stage name {image!r}: invalid reference format")
         raise self._no_image(image, stage.start.node)
 
+    def _platform(self, stage: Stage) -> str:
+        """The platform that FROM asks for, "" for none."""
+        written = stage.start.platform
+        if not written:
+            return ""
+        platform = self._expand(written, self.globals, stage.start.node)
+        if not platform:
+            raise self.fault(stage.start.node, f"empty platform value from expression {written}")
+        if not _PLATFORM.fullmatch(platform):
+            raise self.fault(stage.start.node, f"failed to parse platform {platform}", "os/arch or os/arch/variant")
+        return platform
+
     def _context(self, source: Snapshot | Folder, name: str, node: Node, platform: str = "") -> State:
         if isinstance(source, Folder):
             ref = self.plan.add(f"{name} files", Put((Pick(source, ""),), "/"), node)
-            return self._with_path(State(name, Config(), {}, (ref,), platform=platform))
+            return self._with_path(State(name, Config(workdir="/"), {}, (ref,), platform=platform))
         known = self._snapshots.get(name)
         if known is None:
             config = self.plan.context.config_of(source)

@@ -17,7 +17,7 @@ from graphbuild_dockerfile.words import Mode, expansion
 
 LONGEST_LINE = 65535  # bytes, without the line's end
 _DIRECTIVE = re.compile(rf"#[{SPACES}]*([a-zA-Z][a-zA-Z0-9]*)[\t\f\r ]*=[\t\f\r ]*(.+?)[\t\f\r ]*")
-_HEREDOC = re.compile(r"([0-9]*)<<(-?)([^<]*)")
+_HEREDOC = re.compile(r"([0-9]*)<<(-?)[\t\n\f\r ]*([^<]*)")
 _HEREDOC_KEYWORDS = ("ADD", "COPY", "RUN")
 
 
@@ -45,7 +45,8 @@ class Node(msgspec.Struct, frozen=True):
     `keyword` is upper case, `spelling` as in the file. `code` is the logical line; `rest` what follows keyword and flags in
     it. `words` are unexpanded, see `arguments.split_arguments`; `is_array` says that they were a JSON array. Lines count from
     1; `source` are the lines `line` to `end_line` as they stand; `comments` the comment lines since the instruction before,
-    as they stand, without directives. `empty_continuation`: blank lines stood inside it.
+    as they stand, without directives. `empty_continuation` is the last line of the logical line if blank lines stood in it,
+    else 0.
     """
 
     keyword: str
@@ -60,7 +61,7 @@ class Node(msgspec.Struct, frozen=True):
     source: tuple[str, ...]
     comments: tuple[str, ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
-    empty_continuation: bool = False
+    empty_continuation: int = 0
 
     def place(self, file: str, fragment: str = "") -> Place:
         """Where the first occurrence of `fragment` stands in the node's lines; the keyword if it is not found as it is."""
@@ -77,6 +78,7 @@ class Directives(msgspec.Struct, frozen=True):
     syntax: str = ""
     escape: str = "\\"
     check: str = ""
+    check_line: int = 0
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -128,7 +130,7 @@ def _directives(lines: Sequence[str], file: str) -> tuple[Directives, int]:
     """
     shebang = int(bool(lines) and lines[0].startswith("#!"))
     found: dict[str, str] = {}
-    strict, count = True, shebang
+    strict, count, check_line = True, shebang, 0
     for line in lines[shebang:]:
         match = _DIRECTIVE.fullmatch(line.rstrip("\r\n").lstrip(SPACES))
         name = match[1].lower() if match else ""
@@ -142,7 +144,8 @@ def _directives(lines: Sequence[str], file: str) -> tuple[Directives, int]:
             found[name] = "\\" if shebang else _escape(match[2], Place(file, count, line.find(match[2]) + 1, len(match[2])))
         else:
             found[name] = match[2].partition(" ")[0] if strict else ""
-    return Directives(found.get("syntax", ""), found.get("escape", "\\"), found.get("check", "")), count
+            check_line = count if name == "check" else check_line
+    return Directives(found.get("syntax", ""), found.get("escape", "\\"), found.get("check", ""), check_line), count
 
 
 def _escape(value: str, place: Place) -> str:
@@ -182,7 +185,8 @@ class _Reader:
 
     def _node(self, start: int, first: str, comments: Sequence[str]) -> Node | None:
         code, empty = self._joined(first)
-        spelling, flags, rest = split_line(code)
+        empty_continuation = self.at if empty else 0
+        spelling, flags, rest = split_line(code, self.escape)
         place = Place(self.file, start + 1, self.lines[start].find(spelling) + 1, max(1, len(spelling)))
         keyword = spelling.upper()
         try:
@@ -198,7 +202,7 @@ class _Reader:
             *(keyword, spelling, flags, rest, words, is_array, code, start + 1, self.at, source),
             tuple(comments),
             heredocs,
-            empty,
+            empty_continuation,
         )
 
     def _joined(self, first: str) -> tuple[str, bool]:

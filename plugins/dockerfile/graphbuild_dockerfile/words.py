@@ -45,7 +45,7 @@ _PLAIN = Mode()
 
 def expansion(word: str, env: Mapping[str, str], escape: str = "\\", mode: Mode = _PLAIN) -> Expansion:
     """Everything there is to know of the expansion of a word."""
-    if not any(char in word for char in ("$", '"', "'", escape)):
+    if not any(char in word for char in ("$", '"', "'", "<<", escape)):
         word = word.removeprefix("\ufeff")
         return Expansion(word, tuple(_split(word)), (), ())
     lexer = _Lexer(word, env, escape, mode)
@@ -157,6 +157,10 @@ class _Lexer:
             words.split(part)
         elif char in "'\"" and not self.mode.skip_quotes:
             part = self.single() if char == "'" else self.double()
+            words.raw(part)
+        elif self.source.startswith("<<", self.at):  # spaces before the name of a heredoc belong to its word
+            part = self.source[self.at : len(self.source) - len(self.source[self.at + 2 :].lstrip(" \t\r"))]
+            self.at += len(part)
             words.raw(part)
         elif self.next() != self.escape:
             part = char
