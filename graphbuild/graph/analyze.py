@@ -178,7 +178,7 @@ def _mounts(target: Configured, named: Mapping[str, Target]) -> Iterable[Mount]:
             yield _bind(target, mount, named, place)
         elif isinstance(mount, FilledCache):
             layers = _snapshot(target, named[mount.from_]).layers
-            yield msgspec.structs.replace(mount.cache, layers=layers, path=mount.path)
+            yield msgspec.structs.replace(mount.cache, layers=layers, path=mount.path, by_stack=True)
         else:
             yield mount
 

@@ -166,7 +166,8 @@ def _finished(text: Any, file: str, path: Path) -> Mount:
             if not text.cache:
                 raise mistake("a cache needs an id", SpecPath(file, (*path, "cache")), "for example `cache: pip`")
             to = _absolute(text.to, file, (*path, "to"))
-            cache = CacheMount(text.cache, to, text.sharing, _mode(text.mode, file, path), *_owner(text, file, path))
+            mode = _mode(text.mode, file, path)
+            cache = CacheMount(text.cache, to, text.sharing, mode, *_owner(text, file, path), read_only=text.read_only)
             return FilledCache(cache, text.from_, text.path) if text.from_ else cache
         case TmpfsText():
             return _tmpfs(text, file, path)

@@ -57,7 +57,7 @@ class BindMount(msgspec.Struct, frozen=True, tag="bind"):
 
 
 class FilledCache(msgspec.Struct, frozen=True, tag="filled-cache"):
-    """A cache that, when it is new, begins with what is at `path` in the target `from_` (a label as written)."""
+    """A cache that, when it is new, begins with what is at `path` in the target `from_` (a label as written), mode and owner included."""
 
     cache: CacheMount
     from_: str
@@ -102,8 +102,9 @@ class CacheText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     mode: Annotated[str, Meta(description='Permission bits, octal, in quotes: "0755".')] = "0755"
     uid: int = 0
     gid: int = 0
-    from_: Annotated[str, Meta(description="The label of the target with whose files a new cache begins.")] = ""
+    from_: Annotated[str, Meta(description="The label of a target with whose files a new cache begins; other files, another cache.")] = ""
     path: Annotated[str, Meta(description="The folder in it.")] = "/"
+    read_only: Annotated[bool, Meta(description="Let the step not write to it.")] = False
 
 
 class TmpfsText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

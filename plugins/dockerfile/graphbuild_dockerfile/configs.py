@@ -44,37 +44,37 @@ def _added(below: tuple[tuple[str, str], ...], wanted: tuple[tuple[str, str], ..
 
 def image_config(flowed: Config, bottom: Config, wanted: Config) -> Data:
     """The `config` of an image. `flowed` comes down with its files; `bottom` is the image below all, whose other fields do."""
+    data = _commands(bottom, wanted)
+    said: Data = {
+        "env": _added(flowed.env, wanted.env),
+        "expose": [_port(port) for port in wanted.expose if port not in bottom.expose],
+        "volumes": [path for path in wanted.volumes if path not in bottom.volumes],
+        "labels": _added(bottom.labels, wanted.labels),
+    }
+    data |= {name: value for name, value in said.items() if value}
+    if wanted.user != flowed.user:
+        data["user"] = wanted.user
+    if wanted.workdir and wanted.workdir != flowed.workdir:
+        data["workdir"] = wanted.workdir
+    if wanted.shell and wanted.shell != flowed.shell:
+        data["shell"] = list(wanted.shell)
+    for name in ("stop_signal", "author"):
+        if getattr(wanted, name) != getattr(bottom, name):
+            data[name] = getattr(wanted, name)
+    if wanted.healthcheck is not None and wanted.healthcheck != bottom.healthcheck:
+        data["healthcheck"] = _check(wanted.healthcheck)
+    if wanted.on_build != bottom.on_build:
+        data["on_build"] = list(wanted.on_build)
+    return data
+
+
+def _commands(bottom: Config, wanted: Config) -> Data:
+    """Entrypoint and cmd. An image that says an entrypoint and no cmd clears the one below."""
     data: Data = {}
     if wanted.entrypoint is not None and (wanted.entrypoint != bottom.entrypoint or (bottom.cmd is not None and wanted.cmd is None)):
         data["entrypoint"] = _words(wanted.entrypoint)
     if wanted.cmd is not None and (wanted.cmd != bottom.cmd or "entrypoint" in data):
         data["cmd"] = _words(wanted.cmd)
-    env = _added(flowed.env, wanted.env)
-    if env:
-        data["env"] = env
-    if wanted.user != flowed.user:
-        data["user"] = wanted.user
-    if wanted.workdir and wanted.workdir != flowed.workdir:
-        data["workdir"] = wanted.workdir
-    ports = [port for port in wanted.expose if port not in bottom.expose]
-    if ports:
-        data["expose"] = [_port(port) for port in ports]
-    volumes = [path for path in wanted.volumes if path not in bottom.volumes]
-    if volumes:
-        data["volumes"] = volumes
-    labels = _added(bottom.labels, wanted.labels)
-    if labels:
-        data["labels"] = labels
-    if wanted.stop_signal != bottom.stop_signal:
-        data["stop_signal"] = wanted.stop_signal
-    if wanted.shell and wanted.shell != flowed.shell:
-        data["shell"] = list(wanted.shell)
-    if wanted.healthcheck is not None and wanted.healthcheck != bottom.healthcheck:
-        data["healthcheck"] = _check(wanted.healthcheck)
-    if wanted.author != bottom.author:
-        data["author"] = wanted.author
-    if wanted.on_build != bottom.on_build:
-        data["on_build"] = list(wanted.on_build)
     return data
 
 

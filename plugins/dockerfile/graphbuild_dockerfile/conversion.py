@@ -101,6 +101,8 @@ class _Converter:
         self._reserve()
         leaves = [each.stage for each in self.evaluation.stages if each.stage.index == self.target or each.stage.index not in used]
         self.own = [*self.layout.own, *(f"dist/{stage.name or self.layout.name}" for stage in leaves if self.layout.own)]
+        for argument in self.program.arguments:
+            self._argument(argument)
         for result in self.evaluation.stages:
             if result.error is None:
                 self._stage(result, leaf=result.stage.index == self.target or result.stage.index not in used)
@@ -258,13 +260,27 @@ class _Converter:
         self.pending = []
 
     def _comment(self, node: Node) -> None:
-        self.pending += [line.strip() for line in node.comments]
+        self.pending += self._lines(node)
+
+    def _lines(self, node: Node) -> list[str]:
+        """The comments above an instruction; those of the first one are the file's."""
+        first = self.program.arguments[0] if self.program.arguments else self.program.stages[0].start
+        return [line.strip() for line in node.comments] if node is not first.node else []
 
     def _comments(self, instruction: Instruction) -> None:
-        if isinstance(instruction, Arg | From):
+        if isinstance(instruction, From):
+            return
+        if isinstance(instruction, Arg):
+            self._argument(instruction)
             return
         self._comment(instruction.node)
         self.pending += inner_comments(instruction.node)
+
+    def _argument(self, said: Arg) -> None:
+        """An argument's comments stand above its variable, if there will be one."""
+        lines = self._lines(said.node) + inner_comments(said.node)
+        if lines:
+            self.made.comments.setdefault(("vars", said.arguments[0].name), lines)
 
     # Steps
 
@@ -302,13 +318,13 @@ class _Converter:
                     {"writable": True} if mount.writable else {}
                 )
             case CacheMount():
-                data: Data = {"cache": mount.id, "to": to}
+                data: Data = {"cache": mount.id.replace("\0", " "), "to": to}
                 data |= {"sharing": mount.sharing} if mount.sharing != "shared" else {}
                 data |= {"mode": f"{mount.mode:04o}"} if mount.mode != 0o755 else {}
                 data |= _owner(mount)
                 if mount.layers:
                     data |= {"from": self._stack(mount.layers, name), "path": mount.path}
-                return data
+                return data | ({"read_only": True} if mount.read_only else {})
             case TmpfsMount():
                 return {"tmpfs": to} | ({"size": str(mount.size)} if mount.size else {})
             case SecretMount():

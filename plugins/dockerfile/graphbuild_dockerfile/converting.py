@@ -50,8 +50,15 @@ class _Places:
         return posixpath.dirname(inside)
 
     def of(self, path: str) -> str:
-        """From the package; from the workspace's root, with `//`, where it leads out of it."""
-        found = self.from_root(path)
+        """A folder from the package; from the workspace's root, with `//`, where it leads out of it."""
+        return self.seen(self.from_root(path))
+
+    def file(self, path: str) -> str:
+        """The same of a file."""
+        return self.seen(posixpath.join(self.from_root(os.path.dirname(path) or "."), os.path.basename(path)))
+
+    def seen(self, found: str) -> str:
+        """A path from the workspace's root as one of the package."""
         if found == self.package:
             return "."
         prefix = f"{self.package}/" if self.package else ""
@@ -96,6 +103,7 @@ class _Source:
         from graphbuild_dockerfile.command import add_context, arguments_of
 
         self.program: Program = parse(text, file)
+        self.text = text
         self.file, self.context, self.places, self.host = file, context, places, host
         self.args, _ = arguments_of(options.build_arg)
         contexts: dict[str, str] = {}
@@ -122,15 +130,11 @@ class _Source:
                 configs[name] = self.host.config({}, value)
                 targets[name] = {"label": value}
             else:
-                path = value if os.path.isabs(value) else ""
-                root = self.places.from_root(path) if path else value
-                named[name] = Folder(root)
-                folders[root] = self._named(root)
-                ignores[root] = (
-                    f"{folders[root].rstrip('/')}/.dockerignore"
-                    if os.path.exists(os.path.join(options_place(options, name), ".dockerignore"))
-                    else ""
-                )
+                place = next(text.partition("=")[2] for text in options.build_context if text.partition("=")[0] == name)
+                named[name] = Folder(self.places.from_root(place))
+                folders[named[name].path] = self.places.of(place)
+                ignored = os.path.join(place, ".dockerignore")
+                ignores[named[name].path] = self.places.file(ignored) if os.path.isfile(ignored) else ""
         machine = platform.machine()
         given = Given(folder, configs, named, platform=f"linux/{_ARCHITECTURES.get(machine, machine)}", target=options.target)
         for name in missing_images(self.program, given, self.args):
@@ -138,19 +142,10 @@ class _Source:
         own = ("build.lock", posixpath.basename(options.output) or "build.yaml") if folders[folder.path] == "." else ()
         return given, Layout(folders, ignores, targets, own=own)
 
-    def _named(self, root: str) -> str:
-        package = self.places.package
-        prefix = f"{package}/" if package else ""
-        return "." if root == package else root.removeprefix(prefix) if root.startswith(prefix) else f"//{root}"
-
     def _ignore(self) -> str:
         """The ignore file of the context, from the package; "" for none."""
-        for path in (f"{self.file}.dockerignore", os.path.join(self.context, ".dockerignore")):
-            if os.path.isfile(path):
-                folder = self.places.of(os.path.dirname(path) or ".")
-                name = os.path.basename(path)
-                return name if folder == "." else f"{folder.rstrip('/')}/{name}" if folder != "//" else f"//{name}"
-        return ""
+        paths = (f"{self.file}.dockerignore", os.path.join(self.context, ".dockerignore"))
+        return next((self.places.file(path) for path in paths if os.path.isfile(path)), "")
 
     def _base(self, base: Data) -> Data:
         """A base of the command line with a path that a build.yaml may say."""
@@ -158,7 +153,7 @@ class _Source:
         path = str(value["path"])
         if os.path.isabs(path):
             raise mistake(f"{path} is not in the workspace", hint="a build.yaml names files of its workspace: move it there")
-        said = {"path": self._named(path)} | {key: text for key, text in value.items() if key != "path" and text}
+        said = {"path": self.places.seen(path)} | {key: text for key, text in value.items() if key != "path" and text}
         return {rule: said if len(said) > 1 else said["path"]}
 
     def _target(self, wanted: str) -> int:
@@ -202,7 +197,18 @@ class _Source:
 
         wanted, made = chosen(candidates, attempt)
         found = variables(symbols, wanted, lambda name: self._default(name, wanted))
-        return made, self._head(concrete, symbols, wanted), found
+        head = self._head(concrete, symbols, wanted)
+        for section, name in [key for key in made.comments if key[0] == "vars" and key[1] not in found]:
+            head += [f"# ARG {name}:", *made.comments[section, name]]
+        self._add_last_comments(made)
+        return made, head, found
+
+    def _add_last_comments(self, made: Package) -> None:
+        """What stands below the last instruction."""
+        end = max(each.node.end_line for stage in self.program.stages for each in (stage.start, *stage.instructions))
+        lines = [line.strip() for line in self.text.split("\n")[end:] if line.strip().startswith("#")]
+        if lines and made.outputs:
+            made.comments.setdefault(("outputs", list(made.outputs)[-1]), []).extend(lines)
 
     def _package(self, evaluation: Evaluation, kept: Mapping[int, Data]) -> Package:
         return convert(self.program, evaluation, self.given, self.layout, target=self.target, kept=kept)
@@ -213,22 +219,23 @@ class _Source:
         evaluation = self.evaluated({**self.args, **others})
         for result in evaluation.stages:
             if (value := result.args.get(name)) is not None:
-                return value
-        return evaluation.globals.get(name, "")
+                return str(value)
+        return str(evaluation.globals.get(name, ""))
 
     def _kept(self, index: int) -> Data:
         """A stage as a step of the rule `dockerfile`."""
         stage = self.program.stages[index]
         context = self.layout.folders[self.given.folder.path]
-        file = self._named(self.places.from_root(os.path.dirname(self.file) or "."))
-        name = os.path.basename(self.file)
-        data: Data = {"context": context, "file": f"//{posixpath.join(file.removeprefix('//'), name)}" if file != context else name}
+        file = posixpath.join(self.places.from_root(os.path.dirname(self.file) or "."), os.path.basename(self.file))
+        data: Data = {"context": context, "file": f"//{file}"}
         data["target"] = stage.name or str(index)
         data |= {"args": dict(self.args)} if self.args else {}
         return {"dockerfile": data}
 
     def _head(self, evaluation: Evaluation, symbols: Symbols, wanted: frozenset[str]) -> list[str]:
-        lines = [f"# Converted from {os.path.basename(self.file)} by `graphbuild convert`."]
+        first = self.program.arguments[0] if self.program.arguments else self.program.stages[0].start
+        above = [line.strip() for line in first.node.comments]
+        lines = [*above, *(["#"] if above else []), f"# Converted from {os.path.basename(self.file)} by `graphbuild convert`."]
         for result in evaluation.stages:
             if result.error is not None:
                 name = result.stage.name or str(result.stage.index)
@@ -239,11 +246,6 @@ class _Source:
         if symbols.unset:
             lines.append(f"# Without a value, and seen by no step: ARG {', '.join(symbols.unset)}.")
         return lines
-
-
-def options_place(options: "Namespace", name: str) -> str:
-    """The folder that was given as a named context."""
-    return next(text.partition("=")[2] for text in options.build_context if text.partition("=")[0] == name)
 
 
 def _add_label(text: str, contexts: dict[str, str]) -> bool:

@@ -30,7 +30,7 @@ def split_command(node: Node, text: str, escape: str) -> str:
 
 def _pieces(node: Node, text: str, escape: str) -> list[str]:
     """The parts of the text, a line of the source each; [text] where they cannot be told."""
-    lines = []
+    lines: list[str] = []
     for line in node.source[: node.end_line - node.line + 1]:
         stripped = line.lstrip(SPACES)
         if lines and (not stripped or stripped.startswith("#")):
