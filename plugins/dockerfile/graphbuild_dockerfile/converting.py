@@ -181,7 +181,7 @@ class _Source:
         if kept:
             package = self._package(concrete, kept)
             package.problems = problems
-        symbols = arguments(self.program, concrete)
+        symbols = arguments(self.program, concrete, self.given.platform)
         candidates = [name for name in symbols.values if name not in PROXIES]
 
         def attempt(names: frozenset[str]) -> Package:
@@ -190,7 +190,7 @@ class _Source:
                 raise Differs
             other = self._package(evaluation, kept) if names else package
             parts = {
-                section: merged(getattr(package, section), getattr(other, section), symbols.values)
+                section: merged(getattr(package, section), getattr(other, section), symbols)
                 for section in ("bases", "steps", "outputs")
             }
             return msgspec.structs.replace(package, **parts)

@@ -28,9 +28,13 @@ _BUILTIN = {
 
 
 class Symbols(msgspec.Struct, frozen=True):
-    """`values` of the arguments that are variables; `written` of those that are not; `unset` have no value."""
+    """`values` of the arguments that are variables; `written` of those that are not; `unset` have no value.
+
+    `builtin`: those that are variables of graphbuild's own, by what they are in a build.yaml.
+    """
 
     values: Mapping[str, str] = {}
+    builtin: Mapping[str, str] = {}
     written: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
 
@@ -48,34 +52,34 @@ def escaped(text: str) -> str:
     return text.replace("${", "$${")
 
 
-def rendered(text: str) -> str:
+def rendered(text: str, symbols: Symbols) -> str:
     """A text with marks, as a build.yaml says it."""
     parts = _MARK.split(text)
-    return "".join(_BUILTIN.get(part, f"${{{part}}}") if number % 2 else escaped(part) for number, part in enumerate(parts))
+    return "".join(symbols.builtin.get(part, f"${{{part}}}") if number % 2 else escaped(part) for number, part in enumerate(parts))
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
     return _MARK.sub(lambda found: values.get(found[1], found[0]), text)
 
 
-def merged(concrete: Any, marked: Any, values: Mapping[str, str]) -> Any:
+def merged(concrete: Any, marked: Any, symbols: Symbols) -> Any:
     """The data with variables; Differs where the marks changed its shape."""
     if isinstance(concrete, dict) and isinstance(marked, dict):
         if list(concrete) != list(marked):
             raise Differs
-        return {name: merged(value, marked[name], values) for name, value in concrete.items()}
+        return {name: merged(value, marked[name], symbols) for name, value in concrete.items()}
     if isinstance(concrete, list) and isinstance(marked, list):
         if len(concrete) != len(marked):
             raise Differs
-        return [merged(one, other, values) for one, other in zip(concrete, marked, strict=True)]
+        return [merged(one, other, symbols) for one, other in zip(concrete, marked, strict=True)]
     if isinstance(concrete, str) and isinstance(marked, str):
-        return rendered(marked) if filled(marked, values) == concrete else escaped(concrete)
+        return rendered(marked, symbols) if filled(marked, symbols.values) == concrete else escaped(concrete)
     if concrete != marked:
         raise Differs
     return concrete
 
 
-def arguments(program: Program, evaluation: Evaluation) -> Symbols:
+def arguments(program: Program, evaluation: Evaluation, platform: str) -> Symbols:
     """The declared arguments: with one value wherever they are declared, with several, with none."""
     found: dict[str, set[str | None]] = {}
     for said in program.arguments:
@@ -94,7 +98,10 @@ def arguments(program: Program, evaluation: Evaluation) -> Symbols:
             written.append(name)
         else:
             values[name] = next(iter(texts))
-    return Symbols(values, tuple(written), tuple(unset))
+    system, _, machine = platform.partition("/")
+    own = {"${platform.arch}": machine, "${platform.os}": system, "${platform.os}/${platform.arch}": platform}
+    builtin = {name: text for name, text in _BUILTIN.items() if values.get(name) == own[text]}
+    return Symbols(values, builtin, tuple(written), tuple(unset))
 
 
 def _texts(program: Program) -> Iterable[str]:
@@ -130,7 +137,7 @@ def variables(symbols: Symbols, wanted: frozenset[str], default: Callable[[str],
     """`vars` of a package; `default` gives an argument's value with marks of the others."""
     found = {}
     for name, value in symbols.values.items():
-        if name in wanted and name not in _BUILTIN:
+        if name in wanted and name not in symbols.builtin:
             text = default(name)
-            found[name] = rendered(text) if filled(text, symbols.values) == value else escaped(value)
+            found[name] = rendered(text, symbols) if filled(text, symbols.values) == value else escaped(value)
     return found
