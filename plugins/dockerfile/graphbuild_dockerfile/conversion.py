@@ -213,7 +213,7 @@ class _Converter:
         if known is not None:
             return known
         instruction = walked.instruction
-        if isinstance(instruction, Workdir) and isinstance(action, Put) and action.to in fresh and not last:
+        if (isinstance(instruction, Workdir) and isinstance(action, Put) and action.to in fresh) or _does_nothing(action, walked.config):
             self.names[stack] = below
             return below
         name = self._step_name(instruction, prefix, result, last=last)
@@ -288,15 +288,13 @@ class _Converter:
         command: str | list[str]
         if isinstance(action.command, str):
             command = action.command
-            if not command:
-                raise _NotSaid("an empty command does not convert")
             said = instruction.node
             if is_shell(config.shell) and not said.heredocs and isinstance(instruction, Run) and instruction.command.shell:
                 command = split_command(said, command, self.program.directives.escape)
         else:
             command = list(action.command)
-            if not command:
-                raise _NotSaid("an empty command does not convert")
+        if not command:
+            raise _NotSaid("an empty command does not convert")
         (own,) = action.config
         assert isinstance(own, Config)
         flowing = dict(config.env)
@@ -459,6 +457,11 @@ class _Converter:
         self.names[result.layers] = name
         self.flowed[name] = result.config
         self._finish(result, name, leaf=leaf, bottom=result.config)
+
+
+def _does_nothing(action: object, config: Config) -> bool:
+    """Whether it is an empty text for a shell."""
+    return isinstance(action, RunAction) and action.command == "" and is_shell(config.shell)
 
 
 def _said(**values: str) -> Data:

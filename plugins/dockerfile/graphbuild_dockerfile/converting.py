@@ -190,8 +190,7 @@ class _Source:
                 raise Differs
             other = self._package(evaluation, kept) if names else package
             parts = {
-                section: merged(getattr(package, section), getattr(other, section), symbols)
-                for section in ("bases", "steps", "outputs")
+                section: merged(getattr(package, section), getattr(other, section), symbols) for section in ("bases", "steps", "outputs")
             }
             return msgspec.structs.replace(package, **parts)
 

@@ -13,6 +13,7 @@ WIDTH = 110
 _NUMBERS = r"[-+]?[0-9.][0-9_.:]*([eE][-+]?[0-9]+)?|[-+]?0[xob][0-9a-fA-F_]+|[-+]?\.(inf|nan)|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*"
 _TRAP = re.compile(rf"(?i:yes|no|on|off|y|n|true|false|null|~|<<|=|{_NUMBERS})")
 _PLAIN = re.compile(r"[^\s\-?:,\[\]{}#&*!|>'\"%@`=<~][^\n]*")
+_PLAIN_INSIDE = re.compile(r"[\w./+@*$ ()<>|&;=^~!%'\"\\-]+")
 _HIDDEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -96,8 +97,10 @@ def scalar(value: Any, *, inside: bool = False) -> str:
     """A text, number or truth value; `inside` of braces or brackets."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int):
         return str(value)
+    if isinstance(value, float):  # readers disagree on what stands there
+        return f'"{value}"'
     text: str = value
     if _is_plain(text, inside=inside):
         return text
@@ -112,4 +115,4 @@ def _is_plain(text: str, *, inside: bool) -> bool:
         return False
     if ": " in text or " #" in text or text.endswith(":"):
         return False
-    return not (inside and re.search(r"[,\[\]{}:]", text))
+    return not inside or bool(_PLAIN_INSIDE.fullmatch(text))
