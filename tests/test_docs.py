@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import graphbuild.rules
+from graphbuild.cli.commands import plugin_commands
 from graphbuild.cli.parser import parse
 
 ROOT = Path(__file__).parent.parent
@@ -122,12 +123,13 @@ def words(line: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_command_lines_parse(page: Path, capsys: pytest.CaptureFixture[str]):
     refused = []
+    added = plugin_commands()
     for line in command_lines(page):
         arguments = words(re.sub(r"\[(LABEL|EXPR)…\]|…\]", "…", line))
         if len(arguments) == 1:  # a command by its name, in running text
             arguments.append("--help")
         try:
-            parse(arguments)
+            parse(arguments, added)
         except SystemExit as end:
             if end.code:
                 refused.append((line, capsys.readouterr().err))

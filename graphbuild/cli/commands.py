@@ -10,6 +10,7 @@ from graphbuild.build.plugins import find_plugins
 from graphbuild.build.project import Site, find_site
 from graphbuild.rules.commands import Command
 from graphbuild.spec.model import COMMON_ATTRIBUTES, SECTIONS, Declaration, PackageSpec, Section
+from graphbuild.values.config import Config
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 
 _NOWHERE = "(command line)"
@@ -44,6 +45,14 @@ class CommandHost:
         self._options.repeatable = repeatable
         self._options.output = None
         return run(self._options, package_of(targets))
+
+    def config(self, targets: Mapping[str, Mapping[str, Any]], label: str) -> Config:
+        from graphbuild.cli.session import session
+
+        spec = package_of(targets) if targets else None
+        with session(self._options, lambda _text: None, spec=spec) as opened:
+            (chosen,) = opened.selected([label])
+            return opened.config(chosen)
 
     def path(self, text: str) -> str:
         place = Path(os.path.abspath(os.path.expanduser(text)))

@@ -15,9 +15,10 @@ from graphbuild.graph.configure import Configured, configure_all
 from graphbuild.graph.select import select
 from graphbuild.layers.cancel import never
 from graphbuild.network import DeferredNetwork, Network, OfflineNetwork
-from graphbuild.rules.api import LockContext
+from graphbuild.rules.api import LockContext, Snapshot
 from graphbuild.spec.model import PackageSpec
 from graphbuild.store.store import Store
+from graphbuild.values.config import Config
 from graphbuild.values.errors import mistake
 from graphbuild.values.label import Label
 
@@ -64,6 +65,14 @@ class Session:
         project = self.project
         reader = reader_of(project.inputs, self.store, self.network)
         return analyze(project.workspace, labels, Surroundings(project.lock.get, reader, project.surroundings))
+
+    def config(self, label: Label) -> Config:
+        """The config that comes down with a target's files."""
+        graph = self.graph([label])
+        snapshot = graph.targets[label].get(Snapshot)
+        if snapshot is None:
+            raise mistake(f"{label} offers no files", hint="name a base or a step")
+        return reader_of(self.project.inputs, self.store, self.network)(graph.nodes).config(snapshot.config)
 
     def lock_context(self, target: Configured) -> LockContext:
         return Resolving(target, self.project.root, self.store, self.network, self.report)

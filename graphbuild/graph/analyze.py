@@ -12,7 +12,7 @@ import msgspec
 from graphbuild.graph.configure import Configured, Workspace, configure_all
 from graphbuild.rules.actions import Action, Mount, Ref, SourceMount, StackMount, Union, WorkspaceFile, exported, references
 from graphbuild.rules.api import Analysis, Context, Origin, Reader, Settings, Snapshot, Target, workspace_path
-from graphbuild.spec.model import BindMount, Common
+from graphbuild.spec.model import BindMount, Common, FilledCache
 from graphbuild.values.config import ConfigPatch
 from graphbuild.values.errors import EXIT_BUG, GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import Label
@@ -173,11 +173,14 @@ def _patch(common: Common) -> tuple[ConfigPatch, ...]:
 
 def _mounts(target: Configured, named: Mapping[str, Target]) -> Iterable[Mount]:
     for index, mount in enumerate(target.common.mounts):
-        if not isinstance(mount, BindMount):
+        if isinstance(mount, BindMount):
+            place = SpecPath(target.declaration.file, (*target.declaration.path, "mounts", index))
+            yield _bind(target, mount, named, place)
+        elif isinstance(mount, FilledCache):
+            layers = _snapshot(target, named[mount.from_]).layers
+            yield msgspec.structs.replace(mount.cache, layers=layers, path=mount.path, by_stack=True)
+        else:
             yield mount
-            continue
-        place = SpecPath(target.declaration.file, (*target.declaration.path, "mounts", index))
-        yield _bind(target, mount, named, place)
 
 
 def _bind(target: Configured, mount: BindMount, named: Mapping[str, Target], place: SpecPath) -> Mount:

@@ -13,7 +13,7 @@ from graphbuild.graph.variables import Variables
 from graphbuild.rules.api import Rule
 from graphbuild.spec.attributes import convert_common, convert_matrix
 from graphbuild.spec.convert import convert_attributes, expand
-from graphbuild.spec.model import BindMount, Common, Declaration, PackageSpec
+from graphbuild.spec.model import BindMount, Common, Declaration, FilledCache, PackageSpec
 from graphbuild.spec.problem import suggest
 from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import Label, parse_label
@@ -129,7 +129,8 @@ class Workspace:
         attributes = convert_attributes(value, rule, file=file, path=value_path)
         resolve = _Resolver(self, label, cell, SpecPath(file, path))
         parents = tuple(resolve(text, "from") for text in common.from_)
-        mounted = {mount.from_: resolve(mount.from_, "mounts") for mount in common.mounts if isinstance(mount, BindMount) and mount.from_}
+        taken = [mount.from_ for mount in common.mounts if isinstance(mount, BindMount | FilledCache) and mount.from_]
+        mounted = {text: resolve(text, "mounts") for text in taken}
         named = {text: resolve(text, declaration.rule) for text in rule.dependencies(attributes)}
         return Configured(label, declaration, rule, common, attributes, parents, tuple({**mounted, **named}.items()))
 

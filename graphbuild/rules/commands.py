@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from graphbuild.values.config import Config
+
 if TYPE_CHECKING:  # it costs 7 ms, and most builds parse no command line with it
     from argparse import ArgumentParser, Namespace
 
@@ -25,6 +27,10 @@ class Host(Protocol):
 
     def path(self, text: str) -> str:
         """A path of the command line as a path for a target: from the workspace's root where it is inside, else absolute."""
+        ...
+
+    def config(self, targets: Mapping[str, Mapping[str, Any]], label: str) -> Config:
+        """The config that comes down with the files of one of these targets, which `build` would build, or of one of the workspace."""
         ...
 
     def say(self, text: str) -> None:

@@ -6,10 +6,22 @@ Knows nothing of labels' meaning, nor of what a rule does with a mount.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
-from graphbuild.rules.actions import CacheMount, SecretMount, TmpfsMount
+from graphbuild.rules.actions import AgentMount, CacheMount, SecretMount, TmpfsMount
 from graphbuild.spec.convert import Path, convert
 from graphbuild.spec.duration import parse_duration, parse_mode, parse_size
-from graphbuild.spec.model import MOUNTS, BindMount, BindText, CacheText, Common, Mount, SecretEntryText, SecretText, TmpfsText
+from graphbuild.spec.model import (
+    MOUNTS,
+    BindMount,
+    BindText,
+    CacheText,
+    Common,
+    FilledCache,
+    Mount,
+    SecretEntryText,
+    SecretText,
+    SshText,
+    TmpfsText,
+)
 from graphbuild.spec.problem import clipped, suggest
 from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import NAME
@@ -140,7 +152,7 @@ def _mount(value: Any, file: str, path: Path) -> Mount:
         raise mistake(f"a mount is one thing, not {kinds[0]!r} and {kinds[1]!r}", where, "make two mounts of it")
     if not kinds:
         near = next((hint for key in value if (hint := suggest(key, MOUNTS))), "")
-        raise mistake("a mount says one of bind, cache, tmpfs, secret", SpecPath(file, path), near or example)
+        raise mistake("a mount says one of bind, cache, tmpfs, secret, ssh", SpecPath(file, path), near or example)
     text = convert(value, MOUNTS[kinds[0]], file=file, path=path)
     return _finished(text, file, path)
 
@@ -154,9 +166,15 @@ def _finished(text: Any, file: str, path: Path) -> Mount:
             if not text.cache:
                 raise mistake("a cache needs an id", SpecPath(file, (*path, "cache")), "for example `cache: pip`")
             to = _absolute(text.to, file, (*path, "to"))
-            return CacheMount(text.cache, to, text.sharing, _mode(text.mode, file, path), *_owner(text, file, path))
+            mode = _mode(text.mode, file, path)
+            cache = CacheMount(text.cache, to, text.sharing, mode, *_owner(text, file, path), read_only=text.read_only)
+            return FilledCache(cache, text.from_, text.path) if text.from_ else cache
         case TmpfsText():
             return _tmpfs(text, file, path)
+        case SshText():
+            _check_id(text.ssh, "an agent's", file, (*path, "ssh"))
+            to = _absolute(text.to, file, (*path, "to"))
+            return AgentMount(text.ssh, to, _mode(text.mode, file, path), *_owner(text, file, path), text.required)
         case _:
             return _secret(text, file, path)
 
@@ -195,8 +213,12 @@ def _secret_entries(entries: tuple[str | SecretEntryText, ...], file: str, path:
 
 
 def _check_secret(name: str, file: str, path: Path) -> None:
+    _check_id(name, "a secret's", file, path)
+
+
+def _check_id(name: str, whose: str, file: str, path: Path) -> None:
     if not NAME.fullmatch(name):
-        raise mistake(f"{clipped(name)} is not a secret's id", SpecPath(file, path), "letters, digits, _ . + -")
+        raise mistake(f"{clipped(name)} is not {whose} id", SpecPath(file, path), "letters, digits, _ . + -")
 
 
 def _absolute(text: str, file: str, path: Path) -> str:
@@ -214,7 +236,7 @@ def _mode(text: str, file: str, path: Path) -> int:
     return parsed(parse_mode, text, SpecPath(file, (*path, "mode")), MODE_HINT)
 
 
-def _owner(text: CacheText | SecretText, file: str, path: Path) -> tuple[int, int]:
+def _owner(text: CacheText | SecretText | SshText, file: str, path: Path) -> tuple[int, int]:
     for name, value in (("uid", text.uid), ("gid", text.gid)):
         if not 0 <= value < (1 << 32) - 1:
             raise mistake(f"{value} is not a {name}", SpecPath(file, (*path, name)), "a number from 0")

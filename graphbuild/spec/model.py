@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from graphbuild.rules.actions import CacheMount, SecretMount, TmpfsMount
+from graphbuild.rules.actions import AgentMount, CacheMount, SecretMount, TmpfsMount
 
 Section = Literal["bases", "steps", "outputs"]
 
@@ -56,7 +56,15 @@ class BindMount(msgspec.Struct, frozen=True, tag="bind"):
     writable: bool = False
 
 
-Mount = BindMount | CacheMount | TmpfsMount | SecretMount
+class FilledCache(msgspec.Struct, frozen=True, tag="filled-cache"):
+    """A cache that, when it is new, begins with what is at `path` in the target `from_` (a label as written), mode and owner included."""
+
+    cache: CacheMount
+    from_: str
+    path: str
+
+
+Mount = BindMount | CacheMount | FilledCache | TmpfsMount | SecretMount | AgentMount
 
 
 class Common(msgspec.Struct, frozen=True):
@@ -85,7 +93,7 @@ class BindText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={
     writable: Annotated[bool, Meta(description="Let the step write to it; what it writes is thrown away.")] = False
 
 
-class CacheText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CacheText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     """A folder that outlives the step and is in no layer."""
 
     cache: Annotated[str, Meta(description="The cache's id; targets that name the same one share it.")]
@@ -94,6 +102,9 @@ class CacheText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: Annotated[str, Meta(description='Permission bits, octal, in quotes: "0755".')] = "0755"
     uid: int = 0
     gid: int = 0
+    from_: Annotated[str, Meta(description="The label of a target with whose files a new cache begins; other files, another cache.")] = ""
+    path: Annotated[str, Meta(description="The folder in it.")] = "/"
+    read_only: Annotated[bool, Meta(description="Let the step not write to it.")] = False
 
 
 class TmpfsText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,6 +127,17 @@ class SecretText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     required: Annotated[bool, Meta(description="Fail where the secret is not given.")] = True
 
 
+class SshText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ssh agent that `graphbuild run --ssh ID` gives; SSH_AUTH_SOCK names its socket."""
+
+    ssh: Annotated[str, Meta(description="The agent's id; `default` is the one of --ssh default.")]
+    to: Annotated[str, Meta(description="Where the step sees the socket.")] = "/run/graphbuild/ssh_agent"
+    mode: Annotated[str, Meta(description='Permission bits, octal, in quotes: "0600".')] = "0600"
+    uid: int = 0
+    gid: int = 0
+    required: Annotated[bool, Meta(description="Fail where the agent is not given.")] = True
+
+
 class SecretEntryText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An entry of `secrets`."""
 
@@ -125,7 +147,13 @@ class SecretEntryText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     required: Annotated[bool, Meta(description="Fail where the secret is not given.")] = True
 
 
-MOUNTS: dict[str, type[msgspec.Struct]] = {"bind": BindText, "cache": CacheText, "tmpfs": TmpfsText, "secret": SecretText}
+MOUNTS: dict[str, type[msgspec.Struct]] = {
+    "bind": BindText,
+    "cache": CacheText,
+    "tmpfs": TmpfsText,
+    "secret": SecretText,
+    "ssh": SshText,
+}
 
 
 class CommonText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):

@@ -95,7 +95,7 @@ SPEC = "steps:\n  a:\n    run: x\n    "
         ),
         ("matrix: {'p y': [a]}", 14, 5, "'p y' is not a name", "letters, digits, _ . + -"),
         ("mounts: [a]", 14, 1, "a mount is a map", "for example `{bind: requirements.txt, to: /src/requirements.txt}`"),
-        ("mounts: [{bnid: a, to: /b}]", 14, 1, "a mount says one of bind, cache, tmpfs, secret", "did you mean 'bind'?"),
+        ("mounts: [{bnid: a, to: /b}]", 14, 1, "a mount says one of bind, cache, tmpfs, secret, ssh", "did you mean 'bind'?"),
         ("mounts: [{bind: a, cache: b, to: /c}]", 24, 5, "a mount is one thing, not 'bind' and 'cache'", "make two mounts of it"),
         ("mounts: [{bind: a}]", 14, 1, "missing `to`", "add `to: …`"),
         ("mounts: [{bind: a, to: b}]", 28, 1, "a mount's place is absolute, not 'b'", "write /b"),

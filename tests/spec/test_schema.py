@@ -100,9 +100,9 @@ def test_references_lead_somewhere():
         assert {reference.removeprefix("#/$defs/") for reference in references(found)} <= set(found["$defs"])
 
 
-def test_mounts_are_of_four_kinds():
+def test_mounts_are_of_five_kinds():
     kinds = target("steps")["properties"]["mounts"]["items"]["anyOf"]
-    assert [kind["$ref"] for kind in kinds] == [f"#/$defs/{name}Text" for name in ("Bind", "Cache", "Tmpfs", "Secret")]
+    assert [kind["$ref"] for kind in kinds] == [f"#/$defs/{name}Text" for name in ("Bind", "Cache", "Tmpfs", "Secret", "Ssh")]
 
 
 def test_rules_whose_structs_have_one_name():

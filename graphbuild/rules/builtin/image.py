@@ -41,6 +41,9 @@ class ImageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shell: Annotated[tuple[str, ...] | None, Meta(description="What runs commands that are text, for those who build on the image.")] = None
     healthcheck: Annotated[Check | None, Meta(description="How a runtime finds out whether the container is well.")] = None
     author: Annotated[str | None, Meta(description="Who made the image.")] = None
+    on_build: Annotated[
+        tuple[str, ...] | None, Meta(description="Instructions for Dockerfiles that begin with this image; [] takes those below away.")
+    ] = None
 
 
 class To(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,6 +113,7 @@ def _patch(context: Context, attributes: Image) -> ConfigPatch:
         stop_signal=config.stop_signal,
         healthcheck=_check(config.healthcheck),
         author=config.author,
+        on_build=config.on_build,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from graphbuild.rules import Analysis, Context, Rule, layer_target
+from graphbuild.rules import Analysis, ConfigPatch, Context, Rule, layer_target
 from graphbuild.rules import Run as RunAction
 
 
@@ -13,6 +13,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to execute; who, where and with what is said by the attributes that every target has."""
 
     command: Annotated[str | tuple[str, ...], Meta(description="Text goes to the shell, a list is executed as it is.")]
+    env: Annotated[dict[str, str], Meta(description="Variables of this command alone: what is built on it does not see them.")] = {}
 
 
 class Union(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,8 +23,12 @@ class Union(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def run(context: Context, attributes: Run) -> Analysis:
     if not attributes.command:
         raise context.mistake("the command is empty", "run")
+    for name, value in attributes.env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise context.mistake(f"{name!r} cannot be set", "run", "env", hint="write `NAME: value`")
     below = context.snapshot
-    action = RunAction(below.layers, below.config, attributes.command, context.mounts, context.network, context.timeout)
+    config = (*below.config, ConfigPatch(env=tuple(attributes.env.items()))) if attributes.env else below.config
+    action = RunAction(below.layers, config, attributes.command, context.mounts, context.network, context.timeout)
     return layer_target(context, action, "run")
 
 

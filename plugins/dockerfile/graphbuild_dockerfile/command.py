@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphbuild.rules import Command, Host, mistake
+from graphbuild_dockerfile import converting
 from graphbuild_dockerfile.remotes import is_repository
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ def run(host: Host, options: "Namespace") -> int:
     contexts: dict[str, str] = {}
     bases: dict[str, dict[str, Any]] = {}
     for text in options.build_context:
-        _add_context(text, host, contexts, bases)
+        add_context(text, host, contexts, bases)
     if options.platform and not _PLATFORM.fullmatch(options.platform):
         raise mistake(f"--platform {options.platform!r} is no platform", hint="os/arch or os/arch/variant, for example linux/arm64")
-    arguments, repeatable = _arguments(options.build_arg)
+    arguments, repeatable = arguments_of(options.build_arg)
     attributes = {
         "context": host.path(folder),
         "file": _file(options),
@@ -101,7 +102,7 @@ def _pair(text: str, flag: str) -> tuple[str, str]:
     return name, value
 
 
-def _arguments(texts: Sequence[str]) -> tuple[dict[str, str], bool]:
+def arguments_of(texts: Sequence[str]) -> tuple[dict[str, str], bool]:
     """The build arguments; whether none came from the environment."""
     found: dict[str, str] = {}
     repeatable = True
@@ -118,7 +119,7 @@ def _arguments(texts: Sequence[str]) -> tuple[dict[str, str], bool]:
     return found, repeatable
 
 
-def _add_context(text: str, host: Host, contexts: dict[str, str], bases: dict[str, dict[str, Any]]) -> None:
+def add_context(text: str, host: Host, contexts: dict[str, str], bases: dict[str, dict[str, Any]]) -> None:
     """A named context: a folder as it is; an image or a tar as a base of its own."""
     name, equals, place = text.partition("=")
     if not name or not equals or not place:
@@ -209,4 +210,5 @@ COMMANDS = (
         declare,
         run,
     ),
+    converting.COMMAND,
 )

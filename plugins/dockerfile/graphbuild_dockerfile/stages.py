@@ -49,6 +49,7 @@ class Stages:
         self._states: dict[int, State] = {}
         self._snapshots: dict[str, State] = {}
         self.predefined = platform_arguments(request.platform, request.wanted or request.platform, request.target or "default")
+        self.first: dict[int, tuple[Ref, ...]] = {}  # the layers that a stage begins with
         self.globals = self._globals()
 
     @property
@@ -108,6 +109,10 @@ class Stages:
         """A word of an instruction with the variables of its stage filled in."""
         return self._expand(word, state.env, node)
 
+    def expand_global(self, word: str, node: Node) -> str:
+        """A word of a FROM."""
+        return self._expand(word, self.globals, node)
+
     def fault(self, node: Node, message: str, hint: str = "") -> GraphbuildError:
         return problem(node, self.plan.file, message, hint)
 
@@ -148,8 +153,10 @@ class Stages:
         if override is not None:
             state = self._context(override, name, stage.start.node)
             state.change(on_build=())  # it is the stage's own image: nothing is built on it here
+            self.first[stage.index] = state.layers
             return state
         state = self._base(stage, name)
+        self.first[stage.index] = state.layers
         triggers = state.config.on_build
         state.change(on_build=())
         for text in triggers:
@@ -224,6 +231,8 @@ class Stages:
                 self._argument(instruction, state)
             case _:
                 configuring.configure(instruction, state, self)
+        if self.plan.watch:
+            self.plan.watch(instruction, state)
 
     def _argument(self, said: Arg, state: State) -> None:
         for argument in said.arguments:

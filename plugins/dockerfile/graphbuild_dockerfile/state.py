@@ -1,19 +1,22 @@
 """A stage while its instructions are walked: its layers, its environment, and the config its image will have."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from graphbuild.rules import Action, Config, Context, GraphbuildError, Origin, Problem, Ref
+from graphbuild_dockerfile.instructions import Instruction
 from graphbuild_dockerfile.text import Node
 
 
 class Plan:
     """The actions of a whole Dockerfile, as its stages add them."""
 
-    def __init__(self, context: Context, file: str) -> None:
+    def __init__(self, context: Context, file: str, watch: "Callable[[Instruction, State], None] | None" = None) -> None:
+        """`watch` is told of each instruction after it was walked."""
         self.context = context
         self.file = file
+        self.watch = watch
         self.actions: list[tuple[str, Action]] = []
         self.origins: list[tuple[str, Origin]] = []
         self._names: set[str] = set()

@@ -1,0 +1,481 @@
+"""An evaluated Dockerfile as the targets of a build.yaml: plain data, target by target, with the comments that belong to each.
+
+A layer becomes a step, named after what it does, and the last of a stage after the stage. A step says of the config what differs from
+what flows down to it; an image says the rest. What cannot be said in a build.yaml is collected, instruction by instruction.
+"""
+
+import posixpath
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from graphbuild.rules import (
+    AgentMount,
+    BlobItem,
+    CacheMount,
+    Config,
+    Fetch,
+    Folder,
+    GraphbuildError,
+    Mount,
+    Pick,
+    Problem,
+    Put,
+    Ref,
+    SecretMount,
+    StackMount,
+    StackTree,
+    TextItem,
+    TmpfsMount,
+)
+from graphbuild.rules import Run as RunAction
+from graphbuild_dockerfile.configs import image_config, step_config
+from graphbuild_dockerfile.environment import PATH
+from graphbuild_dockerfile.evaluation import UNKNOWN, Evaluation, Given, StageResult, Walked
+from graphbuild_dockerfile.instructions import Add, Arg, Copy, From, Instruction, Run, Workdir
+from graphbuild_dockerfile.program import Program
+from graphbuild_dockerfile.shelltext import command_name, inner_comments, is_shell, split_command
+from graphbuild_dockerfile.text import Node
+
+Data = dict[str, Any]
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_WILD = re.compile(r"[*?\[\\]")
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Where things are for the build.yaml. `folders` and `ignores` by `Folder.path`; `bases` are targets by the image's name.
+
+    `name` is what the image is called where its stage has no name. `own` are the files of the package that no image is to hold.
+    """
+
+    folders: Mapping[str, str]
+    ignores: Mapping[str, str]
+    bases: Mapping[str, Data]
+    name: str = "image"
+    own: tuple[str, ...] = ()
+
+
+class Package(msgspec.Struct):
+    """What was made: sections, comments above `(section, name)`, and why what is missing does not convert."""
+
+    bases: dict[str, Data]
+    steps: dict[str, Data]
+    outputs: dict[str, Data]
+    comments: dict[tuple[str, str], list[str]]
+    problems: list[Problem]
+    unconverted: list[int]  # stages, by number
+
+
+class _NotSaid(Exception):  # noqa: N818 - a message on its way to a list
+    """Why an instruction does not convert."""
+
+
+def convert(program: Program, evaluation: Evaluation, given: Given, layout: Layout, *, target: int, kept: Mapping[int, Data]) -> Package:
+    """The package of all stages that can be built; `kept` are steps for stages that are not converted."""
+    return _Converter(program, evaluation, given, layout, target, kept).package()
+
+
+class _Converter:
+    """Goes through the stages once, in order."""
+
+    def __init__(
+        self, program: Program, evaluation: Evaluation, given: Given, layout: Layout, target: int, kept: Mapping[int, Data]
+    ) -> None:
+        self.program = program
+        self.evaluation = evaluation
+        self.given = given
+        self.layout = layout
+        self.target = target
+        self.kept = kept
+        self.made = Package({}, {}, {}, {}, [], [])
+        self.names: dict[tuple[Ref, ...], str] = {}  # of the target that offers a stack
+        self.flowed: dict[str, Config] = {}  # the config that comes down from a target
+        self.beside: dict[tuple[Ref, ...], str] = {}  # targets that no stage holds: what mounts show
+        self.bottoms: dict[tuple[Ref, ...], Config] = {}  # of the image that a stage's stack begins with
+        self.pending: list[str] = []  # comments that wait for a target
+
+    def package(self) -> Package:
+        used = self._used()
+        self._reserve()
+        leaves = [each.stage for each in self.evaluation.stages if each.stage.index == self.target or each.stage.index not in used]
+        self.own = [*self.layout.own, *(f"dist/{stage.name or self.layout.name}" for stage in leaves if self.layout.own)]
+        for argument in self.program.arguments:
+            self._argument(argument)
+        for result in self.evaluation.stages:
+            if result.error is None:
+                self._stage(result, leaf=result.stage.index == self.target or result.stage.index not in used)
+        return self.made
+
+    def _used(self) -> set[int]:
+        """The stages that others stand on or take from."""
+        used = set()
+        ends = {result.layers: result.stage.index for result in self.evaluation.stages if result.error is None}
+        for result in self.evaluation.stages:
+            used |= {ends[stack] for stack in self._stacks(result) if stack in ends and ends[stack] != result.stage.index}
+        return used
+
+    def _stacks(self, result: StageResult) -> list[tuple[Ref, ...]]:
+        found = [result.first]
+        for action in (self.evaluation.actions[ref] for ref in result.layers if ref in self.evaluation.actions):
+            if isinstance(action, Put):
+                found += [item.tree.layers for item in action.items if isinstance(item, Pick) and isinstance(item.tree, StackTree)]
+            elif isinstance(action, RunAction):
+                found += [mount.layers for mount in action.mounts if isinstance(mount, StackMount | CacheMount)]
+        return found
+
+    def _reserve(self) -> None:
+        """Names that stages and images take, so that no other target does."""
+        self.taken = {"all"} | {result.stage.name for result in self.evaluation.stages if result.stage.name}
+
+    def _unique(self, wanted: str) -> str:
+        name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", wanted).strip("-.+") or "step"
+        unique, number = name, 2
+        while unique in self.taken:
+            unique, number = f"{name}-{number}", number + 1
+        self.taken.add(unique)
+        return unique
+
+    def _base(self, layers: tuple[Ref, ...], config: Config) -> str:
+        """The target of an image, or of nothing, declared when it is first used."""
+        known = self.names.get(layers)
+        if known is not None:
+            return known
+        image = layers[0].label.name if layers else ""
+        data = self.layout.bases.get(image, {})
+        if "label" in data:
+            name = str(data["label"])
+        else:
+            name = self._unique(posixpath.basename(image.partition("@")[0]).partition(":")[0] or "empty")
+            self.made.bases[name] = {key: value for key, value in data.items() if key != "todo"} if layers else {"scratch": {}}
+            self.made.comments["bases", name] = list(data.get("todo", ()))
+        self.names[layers] = name
+        self.flowed[name] = config
+        return name
+
+    def _origin(self, result: StageResult) -> tuple[str, tuple[Ref, ...], Config]:
+        """What a stage stands on, the layers that this offers, and the config of the image at the bottom."""
+        first = result.first
+        if first in self.names and first in self.bottoms:
+            return self.names[first], first, self.bottoms[first]
+        if first and first[0] not in self.evaluation.actions:
+            config = self.given.bases.get(first[0].label.name, UNKNOWN)
+            return self._base(first, config), first, config
+        return self._base((), Config()), (), Config()  # nothing, or a folder
+
+    def _stage(self, result: StageResult, *, leaf: bool) -> None:
+        stage = result.stage
+        self._comment(stage.start.node)
+        if stage.index in self.kept:
+            self._keep(result, leaf=leaf)
+            return
+        below, layers, bottom = self._origin(result)
+        self._path(below, result)
+        problems = len(self.made.problems)
+        prefix = stage.name or ("" if stage.index == len(self.program.stages) - 1 else f"stage-{stage.index}")
+        fresh: set[str] = set()
+        for walked in (Walked(stage.start, result.first, Config()), *result.walked):
+            self._comments(walked.instruction)
+            for ref in walked.layers[len(layers) :]:
+                last = (*layers, ref) == result.layers and not leaf
+                below = self._layer(ref, layers, below, walked, result, prefix, fresh, last=last)
+                layers = (*layers, ref)
+        self._finish(result, below, leaf=leaf, bottom=bottom)
+        if len(self.made.problems) > problems:
+            self.made.unconverted.append(stage.index)
+
+    def _path(self, below: str, result: StageResult) -> None:
+        """Docker gives an image without PATH one; the base says so, for all that stands on it."""
+        env = dict(result.config.env)
+        base = self.made.bases.get(below)
+        if base is not None and "PATH" not in dict(self.flowed[below].env) and "PATH" in env and below in self.names.values():
+            base["env"] = {"PATH": PATH}
+            flowed = self.flowed[below]
+            self.flowed[below] = msgspec.structs.replace(flowed, env=(*flowed.env, ("PATH", PATH)))
+
+    def _layer(
+        self,
+        ref: Ref,
+        layers: tuple[Ref, ...],
+        below: str,
+        walked: Walked,
+        result: StageResult,
+        prefix: str,
+        fresh: set[str],
+        *,
+        last: bool,
+    ) -> str:
+        """The step that makes a layer; returns its name."""
+        action = self.evaluation.actions[ref]
+        stack = (*layers, ref)
+        known = self.names.get(stack)
+        if known is not None:
+            return known
+        instruction = walked.instruction
+        if (isinstance(instruction, Workdir) and isinstance(action, Put) and action.to in fresh) or _does_nothing(action, walked.config):
+            self.names[stack] = below
+            return below
+        name = self._step_name(instruction, prefix, result, last=last)
+        data: Data = {"from": below}
+        flowed = self.flowed[below]
+        try:
+            if isinstance(action, RunAction):
+                fresh.clear()
+                config = msgspec.structs.replace(walked.config, workdir=walked.config.workdir or "/")
+                attributes, flowed = step_config(flowed, config)
+                data |= self._run(action, instruction, walked.config, name)
+                data |= attributes
+            elif isinstance(action, Put):
+                fresh |= {action.to} if isinstance(instruction, Workdir) else set()
+                data |= self._put(action, linked=bool(layers) and not action.base)
+        except _NotSaid as reason:
+            self.made.problems.append(Problem(str(reason), instruction.node.place(self.program.file)))
+        self._declare("steps", name, data)
+        self.names[stack] = name
+        self.flowed[name] = flowed
+        return name
+
+    def _step_name(self, instruction: Instruction, prefix: str, result: StageResult, *, last: bool) -> str:
+        if last and result.stage.name:
+            return result.stage.name
+        match instruction:
+            case Run(command=command):
+                slug = command_name(command.words, shell=command.shell)
+                slug = "script" if instruction.node.heredocs and "<<" in slug else slug
+            case Workdir(path=path):
+                slug = f"{posixpath.basename(path.rstrip('/')) or 'root'}-folder"
+            case Copy() | Add():
+                first = (*instruction.sources, *(document.name for document in instruction.documents))[0]
+                slug = posixpath.basename(first.rstrip("/"))
+                slug = slug if _ID.fullmatch(slug) else posixpath.basename(instruction.dest.rstrip("/")) or "files"
+                slug = slug if _ID.fullmatch(slug) else "files"
+            case _:
+                slug = "files"
+        return self._unique(f"{prefix}-{slug}" if prefix else slug)
+
+    def _declare(self, section: str, name: str, data: Data) -> None:
+        getattr(self.made, section)[name] = data
+        self.made.comments[section, name] = self.pending
+        self.pending = []
+
+    def _comment(self, node: Node) -> None:
+        self.pending += self._lines(node)
+
+    def _lines(self, node: Node) -> list[str]:
+        """The comments above an instruction; those of the first one are the file's."""
+        first = self.program.arguments[0] if self.program.arguments else self.program.stages[0].start
+        return [line.strip() for line in node.comments] if node is not first.node else []
+
+    def _comments(self, instruction: Instruction) -> None:
+        if isinstance(instruction, From):
+            return
+        if isinstance(instruction, Arg):
+            self._argument(instruction)
+            return
+        self._comment(instruction.node)
+        self.pending += inner_comments(instruction.node)
+
+    def _argument(self, said: Arg) -> None:
+        """An argument's comments stand above its variable, if there will be one."""
+        lines = self._lines(said.node) + inner_comments(said.node)
+        if lines:
+            self.made.comments.setdefault(("vars", said.arguments[0].name), lines)
+
+    # Steps
+
+    def _run(self, action: RunAction, instruction: Instruction, config: Config, name: str) -> Data:
+        command: str | list[str]
+        if isinstance(action.command, str):
+            command = action.command
+            said = instruction.node
+            if is_shell(config.shell) and not said.heredocs and isinstance(instruction, Run) and instruction.command.shell:
+                command = split_command(said, command, self.program.directives.escape)
+        else:
+            command = list(action.command)
+        if not command:
+            raise _NotSaid("an empty command does not convert")
+        (own,) = action.config
+        assert isinstance(own, Config)
+        flowing = dict(config.env)
+        env = {key: value for key, value in own.env if flowing.get(key) != value}
+        data: Data = {"run": {"command": command, "env": env} if env else command}
+        if action.mounts:
+            data["mounts"] = [self._mount(mount, name) for mount in action.mounts]
+        if action.network == "host":
+            data["network"] = "host"
+        return data
+
+    def _mount(self, mount: Mount, name: str) -> Data:
+        to = mount.to
+        if to in ("", "/") and not isinstance(mount, SecretMount):
+            raise _NotSaid("a mount over the root does not convert: a step's files are those of its `from`")
+        match mount:
+            case StackMount():
+                return {"bind": mount.path, "from": self._stack(mount.layers, name), "to": to} | (
+                    {"writable": True} if mount.writable else {}
+                )
+            case CacheMount():
+                data: Data = {"cache": mount.id.replace("\0", " "), "to": to}
+                data |= {"sharing": mount.sharing} if mount.sharing != "shared" else {}
+                data |= {"mode": f"{mount.mode:04o}"} if mount.mode != 0o755 else {}
+                data |= _owner(mount)
+                if mount.layers:
+                    data |= {"from": self._stack(mount.layers, name), "path": mount.path}
+                return data | ({"read_only": True} if mount.read_only else {})
+            case TmpfsMount():
+                return {"tmpfs": to} | ({"size": str(mount.size)} if mount.size else {})
+            case SecretMount():
+                return _secret(mount)
+            case AgentMount():
+                if not _ID.fullmatch(mount.id):
+                    raise _NotSaid(f"the agent's id {mount.id!r} does not convert: letters, digits, _ . + -")
+                mode = {"mode": f"{mount.mode:04o}"} if mount.mode != 0o600 else {}
+                return {"ssh": mount.id, "to": to} | mode | _owner(mount) | ({} if mount.required else {"required": False})
+            case _:
+                raise _NotSaid("this mount does not convert")
+
+    def _stack(self, layers: tuple[Ref, ...], name: str) -> str:
+        """The target that offers these files; what only a mount shows is a step of its own."""
+        known = self.names.get(layers)
+        if known is not None:
+            return known
+        if not layers:
+            return self._base((), Config())
+        action = self.evaluation.actions.get(layers[-1])
+        if not isinstance(action, Put):
+            config = self.given.bases.get(layers[0].label.name, Config())
+            return self._base(layers, config)
+        for stack, other in self.beside.items():
+            if self.evaluation.actions[stack[0]] == action:
+                return other
+        script = all(isinstance(item, TextItem) for item in action.items)
+        beside = self._unique(f"{name}-script" if script else "context-files")
+        comments, self.pending = self.pending, []
+        self._declare("steps", beside, self._put(action, linked=False))
+        self.pending = comments
+        self.beside[layers] = beside
+        return beside
+
+    def _put(self, action: Put, *, linked: bool) -> Data:
+        if not action.items:
+            data: Data = {"path": action.to.rstrip("/") or "/"} | _said(chown=action.owner, chmod=action.mode)
+            return {"directory": data if len(data) > 1 else data["path"]}
+        picks = [item for item in action.items if isinstance(item, Pick)]
+        together = bool(picks) and all(pick.unpack == picks[0].unpack for pick in picks)
+        files = [self._item(item, together=together) for item in action.items]
+        data = {"files": files[0] if len(files) == 1 and isinstance(files[0], str) else files}
+        if picks:
+            data |= self._tree(picks[0].tree)
+            data |= {"unpack": True} if together and picks[0].unpack else {}
+        data["to"] = action.to
+        data |= _said(chown=action.owner, chmod=action.mode)
+        exclude = list(action.exclude)
+        if picks and isinstance(picks[0].tree, Folder) and any(self._holds_own(pick) for pick in picks):
+            exclude += [name for name in self.own if name not in exclude]
+        data |= {"exclude": exclude} if exclude else {}
+        data |= {"link": True} if linked else {}
+        return {"put": data}
+
+    def _holds_own(self, pick: Pick) -> bool:
+        """Whether the package's own files, which were not there before, could be among what is picked."""
+        return (
+            isinstance(pick.tree, Folder)
+            and pick.tree.path == self.given.folder.path
+            and (not pick.path or bool(_WILD.search(pick.path.partition("/")[0])))
+        )
+
+    def _tree(self, tree: Folder | StackTree) -> Data:
+        if isinstance(tree, StackTree):
+            return {"from": self._stack(tree.layers, "image")}
+        folder = self.layout.folders[tree.path]
+        ignore = self.layout.ignores.get(tree.path, "")
+        return _said(folder=folder if folder != "." else "", ignore=ignore)
+
+    def _item(self, item: Pick | TextItem | BlobItem, *, together: bool) -> str | Data:
+        match item:
+            case Pick():
+                text = item.path or "."
+                if isinstance(item.tree, StackTree):
+                    text = "/" + item.path
+                literal = item.plain and bool(_WILD.search(item.path))
+                if not item.include and not literal and (together or not item.unpack):
+                    return text
+                data: Data = {"path": text}
+                data |= {"include": list(item.include)} if item.include else {}
+                data |= {"unpack": True} if item.unpack else {}
+                return data | ({"literal": True} if literal else {})
+            case TextItem():
+                try:
+                    text = item.content.decode()
+                except UnicodeDecodeError:
+                    raise _NotSaid("a text that is not UTF-8 does not convert: make a file of it") from None
+                return {"name": item.name, "text": text} | ({"mode": f"{item.mode:04o}"} if item.mode != 0o644 else {})
+            case BlobItem():
+                fetch = self.evaluation.actions[item.blob]
+                assert isinstance(fetch, Fetch)
+                data = {"url": fetch.url} | _said(sha256=fetch.sha256) | {"name": item.name}
+                data |= {"mode": f"{item.mode:04o}"} if item.mode != 0o600 else {}
+                return data | ({"unpack": True} if item.unpack else {})
+
+    # Stages
+
+    def _finish(self, result: StageResult, below: str, *, leaf: bool, bottom: Config) -> None:
+        """What a stage is known by once its layers are there."""
+        stage = result.stage
+        self.names.setdefault(result.layers, below)
+        self.bottoms.setdefault(result.layers, bottom)
+        if not leaf:
+            if stage.name and stage.name not in self.made.steps and stage.name not in self.made.bases:
+                attributes, flowed = step_config(self.flowed[below], result.config)
+                self._declare("steps", stage.name, {"from": below, "union": {}} | attributes)
+                self.flowed[stage.name] = flowed
+            return
+        named = stage.name
+        if not named:
+            named = self._unique(self.layout.name if stage.index == self.target else f"stage-{stage.index}")
+        elif named in self.made.steps or named in self.made.bases:
+            named = self._unique(f"{named}-image")
+        try:
+            config = image_config(self.flowed[below], bottom, result.config)
+        except GraphbuildError as error:
+            self.made.problems += error.problems
+            config = {}
+        image: Data = {"config": config} if config else {}
+        data: Data = {"from": below, "image": image | {"to": {"oci": f"dist/{named}"}}}
+        if stage.index != self.target:
+            data["tags"] = ["manual"]
+        self._declare("outputs", named, data)
+
+    def _keep(self, result: StageResult, *, leaf: bool) -> None:
+        """A stage that stays a Dockerfile's."""
+        stage = result.stage
+        name = stage.name or f"stage-{stage.index}"
+        name = self._unique(f"{name}-files") if leaf and stage.name else name
+        self.taken.add(name)
+        self._declare("steps", name, self.kept[stage.index])
+        self.names[result.layers] = name
+        self.flowed[name] = result.config
+        self._finish(result, name, leaf=leaf, bottom=result.config)
+
+
+def _does_nothing(action: object, config: Config) -> bool:
+    """Whether it is an empty text for a shell."""
+    return isinstance(action, RunAction) and action.command == "" and is_shell(config.shell)
+
+
+def _said(**values: str) -> Data:
+    return {name: value for name, value in values.items() if value}
+
+
+def _owner(mount: CacheMount | SecretMount | AgentMount) -> Data:
+    return ({"uid": mount.uid} if mount.uid else {}) | ({"gid": mount.gid} if mount.gid else {})
+
+
+def _secret(mount: SecretMount) -> Data:
+    if not _ID.fullmatch(mount.id):
+        raise _NotSaid(f"the secret's id {mount.id!r} does not convert: letters, digits, _ . + -")
+    usual = mount.to == f"/run/secrets/{mount.id}" and not mount.env
+    data: Data = {"secret": mount.id} | ({} if usual else _said(to=mount.to)) | _said(env=mount.env)
+    data |= {"mode": f"{mount.mode:04o}"} if mount.mode != 0o400 else {}
+    return data | _owner(mount) | ({} if mount.required else {"required": False})
