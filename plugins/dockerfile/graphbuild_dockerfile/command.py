@@ -12,6 +12,8 @@ from graphbuild_dockerfile.remotes import is_repository
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
+    from graphbuild_dockerfile.program import Program
+
 _NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 _PLATFORM = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}")
 _FORMATS = {
@@ -37,6 +39,7 @@ def declare(parser: "ArgumentParser") -> None:
     add("--platform", metavar="OS/ARCH", default="", help="the platform to build for")
     add("--network", choices=("default", "host", "none"), default="default", help="of each RUN that does not say one (default: host)")
     add("--check", action="store_true", help="check the Dockerfile, and build nothing")
+    add("--print-graph", action="store_true", help="print the stages as a graph (Mermaid), and build nothing")
     add("--no-cache", dest="no_cache", action="append_const", const="", help="build again, though results are known")
 
 
@@ -64,6 +67,8 @@ def run(host: Host, options: "Namespace") -> int:
         "platform": options.platform,
     }
     targets: dict[str, dict[str, Any]] = {"bases": bases, "steps": {name: {"dockerfile": attributes}}, "outputs": {}}
+    if options.print_graph:
+        return _print_graph(attributes["file"], host)
     if options.check:
         return _check(options, attributes["file"], arguments, host)
     outputs = _outputs(options, name, host)
@@ -79,14 +84,26 @@ def _file(options: "Namespace") -> str:
     return os.path.abspath(path)
 
 
+def _print_graph(file: str, host: Host) -> int:
+    from graphbuild_dockerfile.drawing import draw
+
+    host.say(draw(_program(file)))
+    return 0
+
+
+def _program(file: str) -> "Program":
+    from graphbuild_dockerfile.program import parse
+
+    with open(file, encoding="utf-8", errors="replace", newline="") as opened:
+        return parse(opened.read(), file)
+
+
 def _check(options: "Namespace", file: str, arguments: Mapping[str, str], host: Host) -> int:
     """Say what the checks find; 1 if anything. The images it stands on are not looked at."""
     from graphbuild_dockerfile.environment import platform_arguments
     from graphbuild_dockerfile.lint import lint
-    from graphbuild_dockerfile.program import parse
 
-    with open(file, encoding="utf-8", errors="replace", newline="") as opened:
-        program = parse(opened.read(), file)
+    program = _program(file)
     platform = options.platform or "linux"
     found = lint(program, predefined=platform_arguments(platform, platform, options.target or "default"), arguments=arguments)
     for each in found:
