@@ -94,13 +94,15 @@ class _Converter:
         self.flowed: dict[str, Config] = {}  # the config that comes down from a target
         self.beside: dict[tuple[Ref, ...], str] = {}  # targets that no stage holds: what mounts show
         self.bottoms: dict[tuple[Ref, ...], Config] = {}  # of the image that a stage's stack begins with
+        self.taken: set[str] = set()
+        self.called: dict[int, str] = {}  # what a stage that has a name is called here, by its number
         self.pending: list[str] = []  # comments that wait for a target
 
     def package(self) -> Package:
         used = self._used()
         self._reserve()
         leaves = [each.stage for each in self.evaluation.stages if each.stage.index == self.target or each.stage.index not in used]
-        self.own = [*self.layout.own, *(f"dist/{stage.name or self.layout.name}" for stage in leaves if self.layout.own)]
+        self.own = [*self.layout.own, *(f"dist/{self.called.get(stage.index) or self.layout.name}" for stage in leaves if self.layout.own)]
         for argument in self.program.arguments:
             self._argument(argument)
         for result in self.evaluation.stages:
@@ -126,8 +128,14 @@ class _Converter:
         return found
 
     def _reserve(self) -> None:
-        """Names that stages and images take, so that no other target does."""
-        self.taken = {"all"} | {result.stage.name for result in self.evaluation.stages if result.stage.name}
+        """Names that stages and images take, so that no other target does. Of stages of one name the last one has it."""
+        names = [result.stage.name for result in self.evaluation.stages if result.error is None]
+        self.taken = {"all", *names} - {""}
+        for result in self.evaluation.stages:
+            name = result.stage.name
+            if name and result.error is None:
+                names.remove(name)
+                self.called[result.stage.index] = self._unique(name) if name in names else name
 
     def _unique(self, wanted: str) -> str:
         name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", wanted).strip("-.+") or "step"
@@ -173,7 +181,7 @@ class _Converter:
         below, layers, bottom = self._origin(result)
         self._path(below, result)
         problems = len(self.made.problems)
-        prefix = stage.name or ("" if stage.index == len(self.program.stages) - 1 else f"stage-{stage.index}")
+        prefix = self.called.get(stage.index) or ("" if stage.index == len(self.program.stages) - 1 else f"stage-{stage.index}")
         fresh: set[str] = set()
         for walked in (Walked(stage.start, result.first, Config()), *result.walked):
             self._comments(walked.instruction)
@@ -237,8 +245,8 @@ class _Converter:
         return name
 
     def _step_name(self, instruction: Instruction, prefix: str, result: StageResult, *, last: bool) -> str:
-        if last and result.stage.name:
-            return result.stage.name
+        if last and result.stage.index in self.called:
+            return self.called[result.stage.index]
         match instruction:
             case Run(command=command):
                 slug = command_name(command.words, shell=command.shell)
@@ -288,9 +296,9 @@ class _Converter:
         command: str | list[str]
         if isinstance(action.command, str):
             command = action.command
-            said = instruction.node
-            if is_shell(config.shell) and not said.heredocs and isinstance(instruction, Run) and instruction.command.shell:
-                command = split_command(said, command, self.program.directives.escape)
+            node = instruction.node
+            if is_shell(config.shell) and not node.heredocs and isinstance(instruction, Run) and instruction.command.shell:
+                command = split_command(node, command, self.program.directives.escape)
         else:
             command = list(action.command)
         if not command:
@@ -299,12 +307,21 @@ class _Converter:
         assert isinstance(own, Config)
         flowing = dict(config.env)
         env = {key: value for key, value in own.env if flowing.get(key) != value}
-        data: Data = {"run": {"command": command, "env": env} if env else command}
-        if action.mounts:
-            data["mounts"] = [self._mount(mount, name) for mount in action.mounts]
+        said: Data = {"command": command} | ({"env": env} if env else {})
+        if config.user.partition(":")[0] not in ("", "root", "0") or not self._has_image(action.layers):
+            said["like_docker"] = True
+        data: Data = {"run": said if len(said) > 1 else command}
+        visible = {mount.to: mount for mount in action.mounts if mount.to}  # the last one at a place
+        mounts = [mount for mount in action.mounts if not mount.to or visible[mount.to] is mount]
+        if mounts:
+            data["mounts"] = [self._mount(mount, name) for mount in mounts]
         if action.network == "host":
             data["network"] = "host"
         return data
+
+    def _has_image(self, layers: tuple[Ref, ...]) -> bool:
+        """Whether there is an image at the bottom: it has the folders that Docker makes for a RUN, and leaves behind."""
+        return bool(layers) and layers[0] not in self.evaluation.actions
 
     def _mount(self, mount: Mount, name: str) -> Data:
         to = mount.to
@@ -423,15 +440,16 @@ class _Converter:
     def _finish(self, result: StageResult, below: str, *, leaf: bool, bottom: Config) -> None:
         """What a stage is known by once its layers are there."""
         stage = result.stage
+        called = self.called.get(stage.index, "")
         self.names.setdefault(result.layers, below)
         self.bottoms.setdefault(result.layers, bottom)
         if not leaf:
-            if stage.name and stage.name not in self.made.steps and stage.name not in self.made.bases:
+            if called and called not in self.made.steps and called not in self.made.bases:
                 attributes, flowed = step_config(self.flowed[below], result.config)
-                self._declare("steps", stage.name, {"from": below, "union": {}} | attributes)
-                self.flowed[stage.name] = flowed
+                self._declare("steps", called, {"from": below, "union": {}} | attributes)
+                self.flowed[called] = flowed
             return
-        named = stage.name
+        named = called
         if not named:
             named = self._unique(self.layout.name if stage.index == self.target else f"stage-{stage.index}")
         elif named in self.made.steps or named in self.made.bases:
@@ -450,8 +468,9 @@ class _Converter:
     def _keep(self, result: StageResult, *, leaf: bool) -> None:
         """A stage that stays a Dockerfile's."""
         stage = result.stage
-        name = stage.name or f"stage-{stage.index}"
-        name = self._unique(f"{name}-files") if leaf and stage.name else name
+        called = self.called.get(stage.index, "")
+        name = called or f"stage-{stage.index}"
+        name = self._unique(f"{name}-files") if leaf and called else name
         self.taken.add(name)
         self._declare("steps", name, self.kept[stage.index])
         self.names[result.layers] = name
