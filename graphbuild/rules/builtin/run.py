@@ -14,6 +14,9 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     command: Annotated[str | tuple[str, ...], Meta(description="Text goes to the shell, a list is executed as it is.")]
     env: Annotated[dict[str, str], Meta(description="Variables of this command alone: what is built on it does not see them.")] = {}
+    like_docker: Annotated[
+        bool, Meta(description="Find what a RUN of a Dockerfile finds: setuid programs work, there is no SOURCE_DATE_EPOCH.")
+    ] = False
 
 
 class Union(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,7 +31,9 @@ def run(context: Context, attributes: Run) -> Analysis:
             raise context.mistake(f"{name!r} cannot be set", "run", "env", hint="write `NAME: value`")
     below = context.snapshot
     config = (*below.config, ConfigPatch(env=tuple(attributes.env.items()))) if attributes.env else below.config
-    action = RunAction(below.layers, config, attributes.command, context.mounts, context.network, context.timeout)
+    action = RunAction(
+        *(below.layers, config, attributes.command, context.mounts, context.network, context.timeout, attributes.like_docker)
+    )
     return layer_target(context, action, "run")
 
 

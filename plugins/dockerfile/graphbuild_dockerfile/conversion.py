@@ -7,41 +7,30 @@ what flows down to it; an image says the rest. What cannot be said in a build.ya
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 from graphbuild.rules import (
-    AgentMount,
-    BlobItem,
     CacheMount,
     Config,
-    Fetch,
-    Folder,
     GraphbuildError,
-    Mount,
     Pick,
     Problem,
     Put,
     Ref,
-    SecretMount,
     StackMount,
     StackTree,
     TextItem,
-    TmpfsMount,
 )
 from graphbuild.rules import Run as RunAction
 from graphbuild_dockerfile.configs import image_config, step_config
 from graphbuild_dockerfile.environment import PATH
 from graphbuild_dockerfile.evaluation import UNKNOWN, Evaluation, Given, StageResult, Walked
 from graphbuild_dockerfile.instructions import Add, Arg, Copy, From, Instruction, Run, Workdir
+from graphbuild_dockerfile.pieces import ID, Around, Data, NotSaid, mount_data, put_data
 from graphbuild_dockerfile.program import Program
 from graphbuild_dockerfile.shelltext import command_name, inner_comments, is_shell, split_command
 from graphbuild_dockerfile.text import Node
-
-Data = dict[str, Any]
-_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-_WILD = re.compile(r"[*?\[\\]")
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -68,10 +57,6 @@ class Package(msgspec.Struct):
     unconverted: list[int]  # stages, by number
 
 
-class _NotSaid(Exception):  # noqa: N818 - a message on its way to a list
-    """Why an instruction does not convert."""
-
-
 def convert(program: Program, evaluation: Evaluation, given: Given, layout: Layout, *, target: int, kept: Mapping[int, Data]) -> Package:
     """The package of all stages that can be built; `kept` are steps for stages that are not converted."""
     return _Converter(program, evaluation, given, layout, target, kept).package()
@@ -94,13 +79,19 @@ class _Converter:
         self.flowed: dict[str, Config] = {}  # the config that comes down from a target
         self.beside: dict[tuple[Ref, ...], str] = {}  # targets that no stage holds: what mounts show
         self.bottoms: dict[tuple[Ref, ...], Config] = {}  # of the image that a stage's stack begins with
+        self.taken: set[str] = set()
+        self.called: dict[int, str] = {}  # what a stage that has a name is called here, by its number
         self.pending: list[str] = []  # comments that wait for a target
 
     def package(self) -> Package:
         used = self._used()
         self._reserve()
         leaves = [each.stage for each in self.evaluation.stages if each.stage.index == self.target or each.stage.index not in used]
-        self.own = [*self.layout.own, *(f"dist/{stage.name or self.layout.name}" for stage in leaves if self.layout.own)]
+        own = [*self.layout.own, *(f"dist/{self.called.get(stage.index) or self.layout.name}" for stage in leaves if self.layout.own)]
+        layout = self.layout
+        self.around = Around(
+            self.given.folder, layout.folders, layout.ignores, own, self.evaluation.actions, lambda layers: self._stack(layers, "image")
+        )
         for argument in self.program.arguments:
             self._argument(argument)
         for result in self.evaluation.stages:
@@ -126,8 +117,14 @@ class _Converter:
         return found
 
     def _reserve(self) -> None:
-        """Names that stages and images take, so that no other target does."""
-        self.taken = {"all"} | {result.stage.name for result in self.evaluation.stages if result.stage.name}
+        """Names that stages and images take, so that no other target does. Of stages of one name the last one has it."""
+        names = [result.stage.name for result in self.evaluation.stages if result.error is None]
+        self.taken = {"all", *names} - {""}
+        for result in self.evaluation.stages:
+            name = result.stage.name
+            if name and result.error is None:
+                names.remove(name)
+                self.called[result.stage.index] = self._unique(name) if name in names else name
 
     def _unique(self, wanted: str) -> str:
         name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", wanted).strip("-.+") or "step"
@@ -173,7 +170,7 @@ class _Converter:
         below, layers, bottom = self._origin(result)
         self._path(below, result)
         problems = len(self.made.problems)
-        prefix = stage.name or ("" if stage.index == len(self.program.stages) - 1 else f"stage-{stage.index}")
+        prefix = self.called.get(stage.index) or ("" if stage.index == len(self.program.stages) - 1 else f"stage-{stage.index}")
         fresh: set[str] = set()
         for walked in (Walked(stage.start, result.first, Config()), *result.walked):
             self._comments(walked.instruction)
@@ -228,8 +225,8 @@ class _Converter:
                 data |= attributes
             elif isinstance(action, Put):
                 fresh |= {action.to} if isinstance(instruction, Workdir) else set()
-                data |= self._put(action, linked=bool(layers) and not action.base)
-        except _NotSaid as reason:
+                data |= put_data(action, self.around, linked=bool(layers) and not action.base)
+        except NotSaid as reason:
             self.made.problems.append(Problem(str(reason), instruction.node.place(self.program.file)))
         self._declare("steps", name, data)
         self.names[stack] = name
@@ -237,8 +234,8 @@ class _Converter:
         return name
 
     def _step_name(self, instruction: Instruction, prefix: str, result: StageResult, *, last: bool) -> str:
-        if last and result.stage.name:
-            return result.stage.name
+        if last and result.stage.index in self.called:
+            return self.called[result.stage.index]
         match instruction:
             case Run(command=command):
                 slug = command_name(command.words, shell=command.shell)
@@ -248,8 +245,8 @@ class _Converter:
             case Copy() | Add():
                 first = (*instruction.sources, *(document.name for document in instruction.documents))[0]
                 slug = posixpath.basename(first.rstrip("/"))
-                slug = slug if _ID.fullmatch(slug) else posixpath.basename(instruction.dest.rstrip("/")) or "files"
-                slug = slug if _ID.fullmatch(slug) else "files"
+                slug = slug if ID.fullmatch(slug) else posixpath.basename(instruction.dest.rstrip("/")) or "files"
+                slug = slug if ID.fullmatch(slug) else "files"
             case _:
                 slug = "files"
         return self._unique(f"{prefix}-{slug}" if prefix else slug)
@@ -288,52 +285,32 @@ class _Converter:
         command: str | list[str]
         if isinstance(action.command, str):
             command = action.command
-            said = instruction.node
-            if is_shell(config.shell) and not said.heredocs and isinstance(instruction, Run) and instruction.command.shell:
-                command = split_command(said, command, self.program.directives.escape)
+            node = instruction.node
+            if is_shell(config.shell) and not node.heredocs and isinstance(instruction, Run) and instruction.command.shell:
+                command = split_command(node, command, self.program.directives.escape)
         else:
             command = list(action.command)
         if not command:
-            raise _NotSaid("an empty command does not convert")
+            raise NotSaid("an empty command does not convert")
         (own,) = action.config
         assert isinstance(own, Config)
         flowing = dict(config.env)
         env = {key: value for key, value in own.env if flowing.get(key) != value}
-        data: Data = {"run": {"command": command, "env": env} if env else command}
-        if action.mounts:
-            data["mounts"] = [self._mount(mount, name) for mount in action.mounts]
+        said: Data = {"command": command} | ({"env": env} if env else {})
+        if config.user.partition(":")[0] not in ("", "root", "0") or not self._has_image(action.layers):
+            said["like_docker"] = True
+        data: Data = {"run": said if len(said) > 1 else command}
+        visible = {mount.to: mount for mount in action.mounts if mount.to}  # the last one at a place
+        mounts = [mount for mount in action.mounts if not mount.to or visible[mount.to] is mount]
+        if mounts:
+            data["mounts"] = [mount_data(mount, lambda layers: self._stack(layers, name)) for mount in mounts]
         if action.network == "host":
             data["network"] = "host"
         return data
 
-    def _mount(self, mount: Mount, name: str) -> Data:
-        to = mount.to
-        if to in ("", "/") and not isinstance(mount, SecretMount):
-            raise _NotSaid("a mount over the root does not convert: a step's files are those of its `from`")
-        match mount:
-            case StackMount():
-                return {"bind": mount.path, "from": self._stack(mount.layers, name), "to": to} | (
-                    {"writable": True} if mount.writable else {}
-                )
-            case CacheMount():
-                data: Data = {"cache": mount.id.replace("\0", " "), "to": to}
-                data |= {"sharing": mount.sharing} if mount.sharing != "shared" else {}
-                data |= {"mode": f"{mount.mode:04o}"} if mount.mode != 0o755 else {}
-                data |= _owner(mount)
-                if mount.layers:
-                    data |= {"from": self._stack(mount.layers, name), "path": mount.path}
-                return data | ({"read_only": True} if mount.read_only else {})
-            case TmpfsMount():
-                return {"tmpfs": to} | ({"size": str(mount.size)} if mount.size else {})
-            case SecretMount():
-                return _secret(mount)
-            case AgentMount():
-                if not _ID.fullmatch(mount.id):
-                    raise _NotSaid(f"the agent's id {mount.id!r} does not convert: letters, digits, _ . + -")
-                mode = {"mode": f"{mount.mode:04o}"} if mount.mode != 0o600 else {}
-                return {"ssh": mount.id, "to": to} | mode | _owner(mount) | ({} if mount.required else {"required": False})
-            case _:
-                raise _NotSaid("this mount does not convert")
+    def _has_image(self, layers: tuple[Ref, ...]) -> bool:
+        """Whether there is an image at the bottom: it has the folders that Docker makes for a RUN, and leaves behind."""
+        return bool(layers) and layers[0] not in self.evaluation.actions
 
     def _stack(self, layers: tuple[Ref, ...], name: str) -> str:
         """The target that offers these files; what only a mount shows is a step of its own."""
@@ -352,86 +329,26 @@ class _Converter:
         script = all(isinstance(item, TextItem) for item in action.items)
         beside = self._unique(f"{name}-script" if script else "context-files")
         comments, self.pending = self.pending, []
-        self._declare("steps", beside, self._put(action, linked=False))
+        self._declare("steps", beside, put_data(action, self.around, linked=False))
         self.pending = comments
         self.beside[layers] = beside
         return beside
-
-    def _put(self, action: Put, *, linked: bool) -> Data:
-        if not action.items:
-            data: Data = {"path": action.to.rstrip("/") or "/"} | _said(chown=action.owner, chmod=action.mode)
-            return {"directory": data if len(data) > 1 else data["path"]}
-        picks = [item for item in action.items if isinstance(item, Pick)]
-        together = bool(picks) and all(pick.unpack == picks[0].unpack for pick in picks)
-        files = [self._item(item, together=together) for item in action.items]
-        data = {"files": files[0] if len(files) == 1 and isinstance(files[0], str) else files}
-        if picks:
-            data |= self._tree(picks[0].tree)
-            data |= {"unpack": True} if together and picks[0].unpack else {}
-        data["to"] = action.to
-        data |= _said(chown=action.owner, chmod=action.mode)
-        exclude = list(action.exclude)
-        if picks and isinstance(picks[0].tree, Folder) and any(self._holds_own(pick) for pick in picks):
-            exclude += [name for name in self.own if name not in exclude]
-        data |= {"exclude": exclude} if exclude else {}
-        data |= {"link": True} if linked else {}
-        return {"put": data}
-
-    def _holds_own(self, pick: Pick) -> bool:
-        """Whether the package's own files, which were not there before, could be among what is picked."""
-        return (
-            isinstance(pick.tree, Folder)
-            and pick.tree.path == self.given.folder.path
-            and (not pick.path or bool(_WILD.search(pick.path.partition("/")[0])))
-        )
-
-    def _tree(self, tree: Folder | StackTree) -> Data:
-        if isinstance(tree, StackTree):
-            return {"from": self._stack(tree.layers, "image")}
-        folder = self.layout.folders[tree.path]
-        ignore = self.layout.ignores.get(tree.path, "")
-        return _said(folder=folder if folder != "." else "", ignore=ignore)
-
-    def _item(self, item: Pick | TextItem | BlobItem, *, together: bool) -> str | Data:
-        match item:
-            case Pick():
-                text = item.path or "."
-                if isinstance(item.tree, StackTree):
-                    text = "/" + item.path
-                literal = item.plain and bool(_WILD.search(item.path))
-                if not item.include and not literal and (together or not item.unpack):
-                    return text
-                data: Data = {"path": text}
-                data |= {"include": list(item.include)} if item.include else {}
-                data |= {"unpack": True} if item.unpack else {}
-                return data | ({"literal": True} if literal else {})
-            case TextItem():
-                try:
-                    text = item.content.decode()
-                except UnicodeDecodeError:
-                    raise _NotSaid("a text that is not UTF-8 does not convert: make a file of it") from None
-                return {"name": item.name, "text": text} | ({"mode": f"{item.mode:04o}"} if item.mode != 0o644 else {})
-            case BlobItem():
-                fetch = self.evaluation.actions[item.blob]
-                assert isinstance(fetch, Fetch)
-                data = {"url": fetch.url} | _said(sha256=fetch.sha256) | {"name": item.name}
-                data |= {"mode": f"{item.mode:04o}"} if item.mode != 0o600 else {}
-                return data | ({"unpack": True} if item.unpack else {})
 
     # Stages
 
     def _finish(self, result: StageResult, below: str, *, leaf: bool, bottom: Config) -> None:
         """What a stage is known by once its layers are there."""
         stage = result.stage
+        called = self.called.get(stage.index, "")
         self.names.setdefault(result.layers, below)
         self.bottoms.setdefault(result.layers, bottom)
         if not leaf:
-            if stage.name and stage.name not in self.made.steps and stage.name not in self.made.bases:
+            if called and called not in self.made.steps and called not in self.made.bases:
                 attributes, flowed = step_config(self.flowed[below], result.config)
-                self._declare("steps", stage.name, {"from": below, "union": {}} | attributes)
-                self.flowed[stage.name] = flowed
+                self._declare("steps", called, {"from": below, "union": {}} | attributes)
+                self.flowed[called] = flowed
             return
-        named = stage.name
+        named = called
         if not named:
             named = self._unique(self.layout.name if stage.index == self.target else f"stage-{stage.index}")
         elif named in self.made.steps or named in self.made.bases:
@@ -450,8 +367,9 @@ class _Converter:
     def _keep(self, result: StageResult, *, leaf: bool) -> None:
         """A stage that stays a Dockerfile's."""
         stage = result.stage
-        name = stage.name or f"stage-{stage.index}"
-        name = self._unique(f"{name}-files") if leaf and stage.name else name
+        called = self.called.get(stage.index, "")
+        name = called or f"stage-{stage.index}"
+        name = self._unique(f"{name}-files") if leaf and called else name
         self.taken.add(name)
         self._declare("steps", name, self.kept[stage.index])
         self.names[result.layers] = name
@@ -462,20 +380,3 @@ class _Converter:
 def _does_nothing(action: object, config: Config) -> bool:
     """Whether it is an empty text for a shell."""
     return isinstance(action, RunAction) and action.command == "" and is_shell(config.shell)
-
-
-def _said(**values: str) -> Data:
-    return {name: value for name, value in values.items() if value}
-
-
-def _owner(mount: CacheMount | SecretMount | AgentMount) -> Data:
-    return ({"uid": mount.uid} if mount.uid else {}) | ({"gid": mount.gid} if mount.gid else {})
-
-
-def _secret(mount: SecretMount) -> Data:
-    if not _ID.fullmatch(mount.id):
-        raise _NotSaid(f"the secret's id {mount.id!r} does not convert: letters, digits, _ . + -")
-    usual = mount.to == f"/run/secrets/{mount.id}" and not mount.env
-    data: Data = {"secret": mount.id} | ({} if usual else _said(to=mount.to)) | _said(env=mount.env)
-    data |= {"mode": f"{mount.mode:04o}"} if mount.mode != 0o400 else {}
-    return data | _owner(mount) | ({} if mount.required else {"required": False})

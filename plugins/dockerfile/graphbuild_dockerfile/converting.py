@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graphbuild.rules import Command, Config, Folder, GraphbuildError, Host, Place, mistake
-from graphbuild_dockerfile.conversion import Data, Layout, Package, convert
+from graphbuild_dockerfile.conversion import Layout, Package, convert
 from graphbuild_dockerfile.environment import PROXIES
 from graphbuild_dockerfile.evaluation import Evaluation, Given, evaluate, missing_images
 from graphbuild_dockerfile.names import familiar
+from graphbuild_dockerfile.pieces import Data
 from graphbuild_dockerfile.program import Program, parse
 from graphbuild_dockerfile.spelling import package_text
 from graphbuild_dockerfile.symbols import Differs, Symbols, arguments, chosen, mark, merged, variables
@@ -88,12 +89,23 @@ def run(host: Host, options: "Namespace") -> int:
         print(f"{file}:{line}: {problem.message}; its stage is left to the Dockerfile", file=sys.stderr)
     sections: dict[str, Mapping[str, Any]] = {"vars": found, "bases": package.bases, "steps": package.steps, "outputs": package.outputs}
     written = package_text(head, sections, package.comments)
-    if output:
-        with open(output, "w", encoding="utf-8") as target:
-            target.write(written)
-    else:
-        host.say(written.removesuffix("\n"))
+    _write(written, output, host)
     return 0
+
+
+def _write(text: str, output: str, host: Host) -> None:
+    if "\0" in text or (not text.isascii() and text != text.encode(errors="replace").decode()):
+        raise mistake("the Dockerfile has text that is not UTF-8, which no build.yaml can hold")
+    if not output:
+        host.say(text.removesuffix("\n"))
+        return
+    try:
+        with open(output, "x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError:
+        raise mistake(f"{output} is there already", hint="remove it, or say another place") from None
+    except OSError as error:
+        raise mistake(f"cannot write {output}: {error.strerror}") from None
 
 
 class _Source:

@@ -12,6 +12,7 @@ from graphbuild_dockerfile.messages import SPACES
 from graphbuild_dockerfile.text import Node
 
 _SHELLS = ("sh", "ash", "bash", "dash", "ksh", "zsh")
+_LONGEST = 30  # letters of a name
 _SKIPPED = ("set", "cd", "export", "exec", "sudo", "mkdir")
 
 
@@ -99,5 +100,5 @@ def command_name(words: Sequence[str], *, shell: bool) -> str:
         verb = found[1] if len(found) > 1 and re.fullmatch(r"[a-z][a-z-]+", found[1]) else ""
         later = re.search(rf"{re.escape(program)}\s+(?:-\S+\s+)*(install|add|build)\b", text)
         verb = later[1] if later else verb
-        return f"{program}-{verb}" if verb else program
+        return (f"{program}-{verb}" if verb and len(verb) < _LONGEST else program)[:_LONGEST]
     return "run"

@@ -44,7 +44,7 @@ def _entry(name: str, value: Any, indent: int, *, wide: bool = True) -> Iterator
     if not isinstance(value, dict | list) or not value:
         yield f"{key} {flow(value) if isinstance(value, dict | list) else scalar(value)}"
         return
-    short = flow(value) if wide and not _has_block(value) else None
+    short = flow(value) if wide and not _has_block(value) and not _is_deep(value) else None
     if short is not None and len(key) + 1 + len(short) <= WIDTH:
         yield f"{key} {short}"
     elif isinstance(value, dict):
@@ -67,6 +67,12 @@ def _listed(item: Any, indent: int) -> Iterator[str]:
         yield from (line.replace(f"{margin}x:", f"{margin}-", 1) if not at else line for at, line in enumerate(_entry("x", item, indent)))
     else:
         yield f"{margin}- {flow(item) if isinstance(item, dict | list) else scalar(item)}"
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether a map holds several maps, or one that does."""
+    inner = [item for item in value.values() if isinstance(item, dict) and item] if isinstance(value, dict) else []
+    return len(inner) > 1 or any(map(_is_deep, inner))
 
 
 def _has_block(value: Any) -> bool:

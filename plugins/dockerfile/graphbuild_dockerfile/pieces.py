@@ -1,0 +1,155 @@
+"""Mounts and puts, which actions have, as a build.yaml says them: plain data. What cannot be said is a `NotSaid`."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from graphbuild.rules import (
+    Action,
+    AgentMount,
+    BlobItem,
+    CacheMount,
+    Fetch,
+    Folder,
+    Mount,
+    Pick,
+    Put,
+    Ref,
+    SecretMount,
+    StackMount,
+    StackTree,
+    TextItem,
+    TmpfsMount,
+)
+
+Data = dict[str, Any]
+Stack = Callable[[tuple[Ref, ...]], str]  # the target that offers a stack
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_WILD = re.compile(r"[*?\[\\]")
+
+
+class NotSaid(Exception):  # noqa: N818 - a message on its way to a list
+    """Why an instruction does not convert."""
+
+
+class Around(msgspec.Struct, frozen=True):
+    """What a put needs to know. `folder` is the context, `own` the package's files that were not there before."""
+
+    folder: Folder
+    folders: Mapping[str, str]
+    ignores: Mapping[str, str]
+    own: list[str]
+    actions: Mapping[Ref, Action]
+    stack: Stack
+
+
+def mount_data(mount: Mount, stack: Stack) -> Data:
+    to = mount.to
+    if to in ("", "/") and not isinstance(mount, SecretMount):
+        raise NotSaid("a mount over the root does not convert: a step's files are those of its `from`")
+    match mount:
+        case StackMount():
+            return {"bind": mount.path, "from": stack(mount.layers), "to": to} | ({"writable": True} if mount.writable else {})
+        case CacheMount():
+            data: Data = {"cache": mount.id.replace("\0", " "), "to": to}
+            data |= {"sharing": mount.sharing} if mount.sharing != "shared" else {}
+            data |= {"mode": f"{mount.mode:04o}"} if mount.mode != 0o755 else {}
+            data |= _owner(mount)
+            if mount.layers:
+                data |= {"from": stack(mount.layers), "path": mount.path}
+            return data | ({"read_only": True} if mount.read_only else {})
+        case TmpfsMount():
+            return {"tmpfs": to} | ({"size": str(mount.size)} if mount.size else {})
+        case SecretMount():
+            return _secret(mount)
+        case AgentMount():
+            if not ID.fullmatch(mount.id):
+                raise NotSaid(f"the agent's id {mount.id!r} does not convert: letters, digits, _ . + -")
+            mode = {"mode": f"{mount.mode:04o}"} if mount.mode != 0o600 else {}
+            return {"ssh": mount.id, "to": to} | mode | _owner(mount) | ({} if mount.required else {"required": False})
+        case _:
+            raise NotSaid("this mount does not convert")
+
+
+def put_data(action: Put, around: Around, *, linked: bool) -> Data:
+    if not action.items:
+        data: Data = {"path": action.to.rstrip("/") or "/"} | _said(chown=action.owner, chmod=action.mode)
+        return {"directory": data if len(data) > 1 else data["path"]}
+    picks = [item for item in action.items if isinstance(item, Pick)]
+    together = bool(picks) and all(pick.unpack == picks[0].unpack for pick in picks)
+    files = [_item(item, around, together=together) for item in action.items]
+    data = {"files": files[0] if len(files) == 1 and isinstance(files[0], str) else files}
+    if picks:
+        data |= _tree(picks[0].tree, around)
+        data |= {"unpack": True} if together and picks[0].unpack else {}
+    data["to"] = action.to
+    data |= _said(chown=action.owner, chmod=action.mode)
+    exclude = list(action.exclude)
+    if picks and isinstance(picks[0].tree, Folder) and any(_holds_own(pick, around) for pick in picks):
+        exclude += [name for name in around.own if name not in exclude]
+    data |= {"exclude": exclude} if exclude else {}
+    data |= {"link": True} if linked else {}
+    return {"put": data}
+
+
+def _holds_own(pick: Pick, around: Around) -> bool:
+    """Whether the package's own files, which were not there before, could be among what is picked."""
+    return (
+        isinstance(pick.tree, Folder)
+        and pick.tree.path == around.folder.path
+        and (not pick.path or bool(_WILD.search(pick.path.partition("/")[0])))
+    )
+
+
+def _tree(tree: Folder | StackTree, around: Around) -> Data:
+    if isinstance(tree, StackTree):
+        return {"from": around.stack(tree.layers)}
+    folder = around.folders[tree.path]
+    ignore = around.ignores.get(tree.path, "")
+    return _said(folder=folder if folder != "." else "", ignore=ignore)
+
+
+def _item(item: Pick | TextItem | BlobItem, around: Around, *, together: bool) -> str | Data:
+    match item:
+        case Pick():
+            text = item.path or "."
+            if isinstance(item.tree, StackTree):
+                text = "/" + item.path
+            literal = item.plain and bool(_WILD.search(item.path))
+            if not item.include and not literal and (together or not item.unpack):
+                return text
+            data: Data = {"path": text}
+            data |= {"include": list(item.include)} if item.include else {}
+            data |= {"unpack": True} if item.unpack else {}
+            return data | ({"literal": True} if literal else {})
+        case TextItem():
+            try:
+                text = item.content.decode()
+            except UnicodeDecodeError:
+                raise NotSaid("a text that is not UTF-8 does not convert: make a file of it") from None
+            return {"name": item.name, "text": text} | ({"mode": f"{item.mode:04o}"} if item.mode != 0o644 else {})
+        case BlobItem():
+            fetch = around.actions[item.blob]
+            assert isinstance(fetch, Fetch)
+            data = {"url": fetch.url} | _said(sha256=fetch.sha256) | {"name": item.name}
+            data |= {"mode": f"{item.mode:04o}"} if item.mode != 0o600 else {}
+            return data | ({"unpack": True} if item.unpack else {})
+
+
+def _said(**values: str) -> Data:
+    return {name: value for name, value in values.items() if value}
+
+
+def _owner(mount: CacheMount | SecretMount | AgentMount) -> Data:
+    return ({"uid": mount.uid} if mount.uid else {}) | ({"gid": mount.gid} if mount.gid else {})
+
+
+def _secret(mount: SecretMount) -> Data:
+    if not ID.fullmatch(mount.id):
+        raise NotSaid(f"the secret's id {mount.id!r} does not convert: letters, digits, _ . + -")
+    usual = mount.to == f"/run/secrets/{mount.id}" and not mount.env
+    data: Data = {"secret": mount.id} | ({} if usual else _said(to=mount.to)) | _said(env=mount.env)
+    data |= {"mode": f"{mount.mode:04o}"} if mount.mode != 0o400 else {}
+    return data | _owner(mount) | ({} if mount.required else {"required": False})
