@@ -55,6 +55,7 @@ class Package(msgspec.Struct):
     comments: dict[tuple[str, str], list[str]]
     problems: list[Problem]
     unconverted: list[int]  # stages, by number
+    chosen: list[str]  # files of the package that wildcards of the Dockerfile would take now
 
 
 def convert(program: Program, evaluation: Evaluation, given: Given, layout: Layout, *, target: int, kept: Mapping[int, Data]) -> Package:
@@ -74,7 +75,7 @@ class _Converter:
         self.layout = layout
         self.target = target
         self.kept = kept
-        self.made = Package({}, {}, {}, {}, [], [])
+        self.made = Package({}, {}, {}, {}, [], [], [])
         self.names: dict[tuple[Ref, ...], str] = {}  # of the target that offers a stack
         self.flowed: dict[str, Config] = {}  # the config that comes down from a target
         self.beside: dict[tuple[Ref, ...], str] = {}  # targets that no stage holds: what mounts show
@@ -90,13 +91,14 @@ class _Converter:
         own = [*self.layout.own, *(f"dist/{self.called.get(stage.index) or self.layout.name}" for stage in leaves if self.layout.own)]
         layout = self.layout
         self.around = Around(
-            self.given.folder, layout.folders, layout.ignores, own, self.evaluation.actions, lambda layers: self._stack(layers, "image")
+            self.given.folder, layout.folders, layout.ignores, own, self.evaluation.actions, lambda layers: self._stack(layers, "image"), []
         )
         for argument in self.program.arguments:
             self._argument(argument)
         for result in self.evaluation.stages:
             if result.error is None:
                 self._stage(result, leaf=result.stage.index == self.target or result.stage.index not in used)
+        self.made.chosen = sorted(set(self.around.chosen))
         return self.made
 
     def _used(self) -> set[int]:

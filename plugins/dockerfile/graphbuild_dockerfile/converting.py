@@ -211,6 +211,8 @@ class _Source:
         head = self._head(concrete, symbols, wanted)
         for section, name in [key for key in made.comments if key[0] == "vars" and key[1] not in found]:
             head += [f"# ARG {name}:", *made.comments[section, name]]
+        if made.chosen:
+            head.append(f"# TODO: a wildcard takes {', '.join(made.chosen)} too, which were not there: add them to .dockerignore.")
         self._add_last_comments(made)
         return made, head, found
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -43,6 +44,7 @@ class Around(msgspec.Struct, frozen=True):
     own: list[str]
     actions: Mapping[Ref, Action]
     stack: Stack
+    chosen: list[str]  # own files that wildcards would take: filled as they are seen
 
 
 def mount_data(mount: Mount, stack: Stack) -> Data:
@@ -95,12 +97,12 @@ def put_data(action: Put, around: Around, *, linked: bool) -> Data:
 
 
 def _holds_own(pick: Pick, around: Around) -> bool:
-    """Whether the package's own files, which were not there before, could be among what is picked."""
-    return (
-        isinstance(pick.tree, Folder)
-        and pick.tree.path == around.folder.path
-        and (not pick.path or bool(_WILD.search(pick.path.partition("/")[0])))
-    )
+    """Whether it takes the whole context, in which the package's own files are now. What wildcards choose can be no pattern's."""
+    if pick.tree != around.folder and not (isinstance(pick.tree, Folder) and pick.tree.path == around.folder.path):
+        return False
+    first = pick.path.partition("/")[0]
+    around.chosen.extend(name for name in around.own if first and _WILD.search(first) and fnmatchcase(name.partition("/")[0], first))
+    return not pick.path
 
 
 def _tree(tree: Folder | StackTree, around: Around) -> Data:
