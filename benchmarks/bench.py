@@ -26,10 +26,10 @@ PEERS = ("docker", "modern", "buildah")
 
 
 @contextlib.contextmanager
-def _contestants(wanted: list[str], scratch: Path) -> Iterator[tuple[builders.Builder, ...]]:
+def _contestants(wanted: list[str], scratch: Path, *, dockerfile: bool) -> Iterator[tuple[builders.Builder, ...]]:
     """graphbuild and the peers that can be had, for as long as the block lasts."""
     with contextlib.ExitStack() as stack:
-        found = [builders.graphbuild()]
+        found = [builders.graphbuild(dockerfile=dockerfile)]
         for peer in wanted:
             try:
                 if peer == "docker":
@@ -63,6 +63,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("jobs", nargs="*", metavar="JOB", help="null, a, b, c, e (default: all)")
     parser.add_argument("--peer", action="append", choices=PEERS, help="repeat it for several (default: docker and modern)")
+    parser.add_argument("--dockerfile", action="store_true", help="graphbuild builds the Dockerfile, too")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of every job, in place of each one's own number")
     parser.add_argument("--scratch", type=Path, help="a folder on the disk to measure (default: the temporary folder)")
     return parser.parse_args()
@@ -78,7 +79,7 @@ def main() -> int:
     scratch = Path(tempfile.mkdtemp(prefix="graphbuild-bench-", dir=arguments.scratch))
     table, memories = [], []
     try:
-        with _contestants(arguments.peer or ["docker", "modern"], scratch) as contestants:
+        with _contestants(arguments.peer or ["docker", "modern"], scratch, dockerfile=arguments.dockerfile) as contestants:
             arena = race.Arena(scratch, contestants, arguments.rounds)
             print(_machine(contestants), end="\n\n")
             for job in wanted:

@@ -26,8 +26,11 @@ class Builder(msgspec.Struct, frozen=True):
     save: Callable[[Path], Command] | None = None
 
 
-def graphbuild() -> Builder:
-    """The graphbuild installed beside this Python, each folder with a store of its own, next to it (so: the same file system)."""
+def graphbuild(*, dockerfile: bool = False) -> Builder:
+    """The graphbuild installed beside this Python, each folder with a store of its own, next to it (so: the same file system).
+
+    It builds the job's build.yaml or, as the peers do, its Dockerfile.
+    """
     program = str(Path(sys.executable).with_name("graphbuild"))
     if not Path(program).exists():
         raise unittest.SkipTest(f"{program} is not installed")
@@ -36,9 +39,16 @@ def graphbuild() -> Builder:
     def build(folder: Path, _cold: bool) -> Command:
         # bytecode as an installed package has it, whatever the caller's environment says
         env = (("GRAPHBUILD_STORE", f"{folder}.store"), ("PYTHONDONTWRITEBYTECODE", ""))
+        if dockerfile:
+            return Command((program, "dockerfile", "-j", "10", "-t", "it", *_saved(folder), "."), env)
         return Command((program, "run", "-j", "10", "//:it"), env)
 
-    return Builder("graphbuild", version, build)
+    return Builder("graphbuild dockerfile" if dockerfile else "graphbuild", version, build)
+
+
+def _saved(folder: Path) -> tuple[str, ...]:
+    """Where the job's build.yaml writes an archive, the Dockerfile's build does too."""
+    return ("-o", "docker:image.tar") if "docker: image.tar" in (folder / "build.yaml").read_text() else ()
 
 
 def docker(engine: Engine) -> Builder:

@@ -152,18 +152,16 @@ class Placing:
         exclude = self._asked.exclude
         skip = len(folder) + 1 if folder else 0
         firsts: dict[bytes, bytes] = {}
-        waiting: list[Entry] = []  # folders that are made only when something in them is
+        passed: dict[bytes, Entry] = {}  # folders that are made only when something in them is
         for entry in tree.below(folder):
             inner = entry.path[skip:]
-            while waiting and not entry.path.startswith(waiting[-1].path + b"/"):
-                waiting.pop()
             if (include is not None and not include.matches(inner)) or (exclude is not None and exclude.matches(inner)):
                 if entry.kind is Kind.DIRECTORY:
-                    waiting.append(entry)
+                    passed[entry.path] = entry
                 continue
-            for above in waiting:
-                self._put_folder(above, _joined(place, above.path[skip:]))
-            waiting.clear()
+            for above in _above(entry.path) if passed else ():
+                if (way := passed.pop(above, None)) is not None:
+                    self._put_folder(way, _joined(place, above[skip:]))
             target = _joined(place, inner)
             if entry.kind is Kind.DIRECTORY:
                 self._put_folder(entry, target)
@@ -251,6 +249,14 @@ def _matching(tree: Tree, root: bytes, folder: bytes, expression: re.Pattern[str
             yield path
         elif parts is None or (parts and parts[0].match(os.fsdecode(name))):
             yield from _matching(tree, root, path, expression, parts[1:] if parts else parts)
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """The folders that a path is in, outermost first."""
+    at = path.find(b"/")
+    while at >= 0:
+        yield path[:at]
+        at = path.find(b"/", at + 1)
 
 
 def _joined(folder: bytes, name: bytes) -> bytes:

@@ -187,10 +187,11 @@ class Stack:
         return top
 
 
-def resolve(lookup: Callable[[bytes], Entry | None], path: bytes, *, follow_last: bool = True) -> bytes:
+def resolve(lookup: Callable[[bytes], Entry | None], path: bytes, *, follow_last: bool = True, strict: bool = False) -> bytes:
     """A path without symlinks, `.` and `..`, as the kernel would find it in a chroot. It need not exist.
 
-    `lookup` says what is at a path, symlinks not followed. GraphbuildError after 40 symlinks.
+    `lookup` says what is at a path, symlinks not followed. GraphbuildError after 40 symlinks; with `strict`, also where `..` would
+    lead above the root.
     """
     real: list[bytes] = []
     rest = path.split(b"/")[::-1]
@@ -200,6 +201,8 @@ def resolve(lookup: Callable[[bytes], Entry | None], path: bytes, *, follow_last
         if part in (b"", b"."):
             continue
         if part == b"..":
+            if strict and not real:
+                raise mistake(f"/{os.fsdecode(path)} leads out of where it is")
             del real[-1:]
             continue
         real.append(part)

@@ -113,7 +113,7 @@ class Untar:
     def _resolve(self, root: bytes, path: bytes) -> bytes:
         """A path of the archive as one of the tree: the archive's root is as a chroot for its symlinks."""
         prefix = root + b"/" if root else b""
-        inner = resolve(lambda at: self._placing.lookup(prefix + at), path)
+        inner = resolve(lambda at: self._placing.lookup(prefix + at), path, strict=True)
         return prefix + inner if inner else root
 
     def _file(self, entry: Entry, members: Members, member: Member) -> None:

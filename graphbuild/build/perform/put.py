@@ -172,8 +172,11 @@ def _digest_of(path: Path, world: World) -> bytes:
 
 def _picked(item: Pick, world: World) -> Iterator[_Source | _Archive]:
     tree = tree_of(item.tree, world)
-    if item.plain or item.include:
-        yield _Source(tree, os.fsencode(item.path), _patterns(item.include), item.plain)
+    if item.plain:
+        yield _Source(tree, os.fsencode(item.path))
+        return
+    if item.include:
+        yield from _included(item, tree)
         return
     if isinstance(item.tree, Folder) and "\\" in item.path and not is_wild(item.path):
         raise mistake(f'"/{item.path}": not found', hint="a backslash escapes what follows it: such a name cannot be written here")
@@ -184,6 +187,17 @@ def _picked(item: Pick, world: World) -> Iterator[_Source | _Archive]:
     for path in paths:
         archive = _unpacked(tree, path) if item.unpack else None
         yield archive or _Source(tree, path)
+
+
+def _included(item: Pick, tree: Tree) -> Iterator[_Source]:
+    """What the patterns of a pick choose in each folder that its path names; what has no wildcard must be there."""
+    include = _patterns(item.include)
+    for folder in chosen(tree, item.path):
+        for literal in (os.fsencode(pattern) for pattern in item.include if not is_wild(pattern)):
+            path = folder + b"/" + literal if folder else literal
+            if not is_wild(item.path) and tree.lookup(resolve(tree.lookup, path, follow_last=False)) is None:
+                raise mistake(f'"/{os.fsdecode(path)}": not found')
+        yield _Source(tree, folder, include)
 
 
 def tree_of(tree: Folder | StackTree, world: World) -> Tree:

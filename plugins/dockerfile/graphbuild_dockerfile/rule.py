@@ -100,7 +100,10 @@ def _warnings(stages: "Stages", request: "Request") -> tuple[Problem, ...]:
 
 
 def _ignores(folder: Folder) -> Callable[[str], bool]:
-    patterns = Patterns(folder.ignore)
+    try:
+        patterns = Patterns(folder.ignore)
+    except ValueError:  # said where the folder is used
+        return lambda _path: False
     return lambda path: patterns.matches(os.fsencode(path.strip("/")))
 
 

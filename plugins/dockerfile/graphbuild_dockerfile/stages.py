@@ -48,7 +48,8 @@ class Stages:
                 raise plan.context.mistake(f"invalid context name {name}: invalid reference format", hint="names are lower case")
         self._states: dict[int, State] = {}
         self._snapshots: dict[str, State] = {}
-        self.predefined = platform_arguments(request.platform, request.wanted or request.platform, request.target or "default")
+        wanted = request.target or program.stages[-1].name or "default"
+        self.predefined = platform_arguments(request.platform, request.wanted or request.platform, wanted)
         self.first: dict[int, tuple[Ref, ...]] = {}  # the layers that a stage begins with
         self.globals = self._globals()
 

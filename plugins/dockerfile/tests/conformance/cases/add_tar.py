@@ -89,6 +89,8 @@ CASES = (
         "a hard link to a symlink",
         Member("l", kind="symlink", target="x"),
         Member("h", kind="hardlink", target="l"),
+        differs="two symlinks that are the same are two files",
+        tree={"/out": "dir 0755 0:0", "/out/h": "symlink 0:0 -> x", "/out/l": "symlink 0:0 -> x"},
     ),
     _add(
         "tar-symlinks",
