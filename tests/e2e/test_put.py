@@ -2,8 +2,10 @@
 
 import hashlib
 import tarfile
+from pathlib import Path
 
 import pytest
+from repositories import Repository
 from workspaces import BASE, Workspace, config_of, spec_of, tar_of, tree_of
 
 
@@ -58,6 +60,16 @@ def test_texts_downloads_and_archives(ws: Workspace, server):
     assert set(found) - {""} == {"x", "x/motd", "x/tool.bin", "x/in", "x/in/file", "x/made.tgz"}
     assert [found[f"x/{name}"].mode for name in ("motd", "tool.bin")] == [0o600, 0o600]
     assert text(ws, "x/motd") == "hello\n"
+
+
+def test_files_of_git_repositories_and_of_several_places(ws: Workspace, folder: Path):
+    repository = Repository(folder / "served")
+    first = repository.commit({"deep/f": "one", "g": "g"})
+    head = BASE + f"  all: {{git: '{repository.url}'}}\n  part: {{git: {{url: '{repository.url}', commit: {first}, subdir: deep}}}}\n"
+    ws.write({"a": "a"})
+    files = [{"path": "/g", "from": "all"}, {"path": "/", "from": "part"}, "a"]
+    found = members(ws, {"put": {"files": files, "to": "/x/"}}, head)
+    assert set(found) - {""} == {"x", "x/g", "x/f", "x/a"}
 
 
 def test_owners_and_modes_of_all_that_is_made(ws: Workspace):

@@ -12,6 +12,7 @@ import msgspec
 
 from graphbuild.rules import (
     CacheMount,
+    Checkout,
     Config,
     GraphbuildError,
     Pick,
@@ -27,7 +28,7 @@ from graphbuild_dockerfile.configs import image_config, step_config
 from graphbuild_dockerfile.environment import PATH
 from graphbuild_dockerfile.evaluation import UNKNOWN, Evaluation, Given, StageResult, Walked
 from graphbuild_dockerfile.instructions import Add, Arg, Copy, From, Instruction, Run, Workdir
-from graphbuild_dockerfile.pieces import ID, Around, Data, NotSaid, mount_data, put_data
+from graphbuild_dockerfile.pieces import ID, Around, Data, NotSaid, git_data, mount_data, put_data
 from graphbuild_dockerfile.program import Program
 from graphbuild_dockerfile.shelltext import command_name, inner_comments, is_shell, split_command
 from graphbuild_dockerfile.text import Node
@@ -322,6 +323,8 @@ class _Converter:
         if not layers:
             return self._base((), Config())
         action = self.evaluation.actions.get(layers[-1])
+        if isinstance(action, Checkout):
+            return self._checkout(action, layers)
         if not isinstance(action, Put):
             config = self.given.bases.get(layers[0].label.name, Config())
             return self._base(layers, config)
@@ -335,6 +338,16 @@ class _Converter:
         self.pending = comments
         self.beside[layers] = beside
         return beside
+
+    def _checkout(self, action: Checkout, layers: tuple[Ref, ...]) -> str:
+        """The base of a git repository; one for all that take the same of it."""
+        data = git_data(action)
+        same = next((name for name, other in self.made.bases.items() if other == data), None)
+        name = same or self._unique(posixpath.basename(action.url.rstrip("/")).removesuffix(".git"))
+        self.made.bases[name] = data
+        self.names[layers] = name
+        self.flowed[name] = Config()
+        return name
 
     # Stages
 
