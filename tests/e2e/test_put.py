@@ -65,9 +65,9 @@ def test_texts_downloads_and_archives(ws: Workspace, server):
 def test_files_of_git_repositories_and_of_several_places(ws: Workspace, folder: Path):
     repository = Repository(folder / "served")
     first = repository.commit({"deep/f": "one", "g": "g"})
-    head = BASE + f"  all: {{git: '{repository.url}'}}\n  part: {{git: {{url: '{repository.url}', commit: {first}, subdir: deep}}}}\n"
+    head = BASE + f"  repo: {{git: '{repository.url}'}}\n  part: {{git: {{url: '{repository.url}', commit: {first}, subdir: deep}}}}\n"
     ws.write({"a": "a"})
-    files = [{"path": "/g", "from": "all"}, {"path": "/", "from": "part"}, "a"]
+    files = [{"path": "/g", "from": "repo"}, {"path": "/", "from": "part"}, "a"]
     found = members(ws, {"put": {"files": files, "to": "/x/"}}, head)
     assert set(found) - {""} == {"x", "x/g", "x/f", "x/a"}
 
