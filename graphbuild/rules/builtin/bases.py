@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from graphbuild.rules import (
     Analysis,
+    Checkout,
     Context,
     Fetch,
     ImportImage,
@@ -43,6 +44,19 @@ class Oci(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     platform: Annotated[str, Meta(description="os/arch[/variant]; this machine's by default.")] = ""
 
 
+class Git(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A git repository's files."""
+
+    url: Annotated[str, Meta(description="The repository: https://, http://, ssh:// or git@host:path.")]
+    ref: Annotated[
+        str, Meta(description="A branch, a tag or a commit; the default branch otherwise. Names are looked up in each build.")
+    ] = ""
+    commit: Annotated[str, Meta(description="The commit that it must be, in hex digits, or its beginning.")] = ""
+    subdir: Annotated[str, Meta(description="The folder of it to take.")] = ""
+    keep_git_dir: Annotated[bool, Meta(description="Take `.git`, with this one commit, too.")] = False
+    submodules: Annotated[bool, Meta(description="Take the files of submodules too.")] = True
+
+
 def _source(context: Context, attributes: Tar | Oci, rule: str) -> tuple[WorkspaceFile | Ref, tuple[tuple[str, Fetch], ...]]:
     """Where the bytes come from, and the download they need."""
     if bool(attributes.path) == bool(attributes.url):
@@ -75,6 +89,17 @@ def oci(context: Context, attributes: Oci) -> Analysis:
     return Analysis((*fetch, ("import", ImportImage(source, attributes.reference, attributes.platform))), (snapshot,))
 
 
+def git(context: Context, attributes: Git) -> Analysis:
+    if not re.fullmatch("[0-9a-f]*", attributes.commit):
+        raise context.mistake(f"{attributes.commit!r} is not the name of a commit", "git", "commit", hint="hex digits")
+    if not attributes.url or attributes.url.startswith("-"):
+        raise context.mistake(f"{attributes.url!r} is not the URL of a repository", "git", "url")
+    checkout = Checkout(
+        *(attributes.url, attributes.ref, attributes.subdir, attributes.keep_git_dir, attributes.commit, attributes.submodules)
+    )
+    return Analysis((("checkout", checkout),), (Snapshot((context.ref("checkout"),), context.snapshot.config),))
+
+
 RULES = (
     Rule("scratch", "base", Scratch, scratch, doc="Nothing: for static binaries, and for files that others pick up."),
     Rule("tar", "base", Tar, tar, short="path", doc="A root file system tarball, as `docker import` takes it."),
@@ -86,4 +111,5 @@ RULES = (
         short="path",
         doc="An image from an OCI layout folder, an OCI archive or a `docker save` archive, with its config.",
     ),
+    Rule("git", "base", Git, git, short="url", doc="A git repository's files, owned by root: to copy from, or to mount."),
 )

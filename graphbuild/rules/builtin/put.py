@@ -36,12 +36,13 @@ _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _MODE = re.compile(r"[0-7]{3,4}")
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     """One thing to put: exactly one of `path`, `text` and `url`."""
 
     path: Annotated[str, Meta(description="A path of the package (or of `folder`, or in the target `from`); wildcards choose several.")] = (
         ""
     )
+    from_: Annotated[str, Meta(description="The label of the target that `path` is in, where it is another one than the put's.")] = ""
     text: Annotated[str | None, Meta(description="A file, written out; it needs a `name`.")] = None
     url: Annotated[str, Meta(description="A file to download; http or https.")] = ""
     sha256: Annotated[str, Meta(description="The digest of what `url` serves; without it the server is asked each time.")] = ""
@@ -137,6 +138,8 @@ def _item(
         fetches.append((fetch, Fetch(entry.url, entry.sha256.removeprefix("sha256:"))))
         return BlobItem(context.ref(fetch), name, mode or 0o600, entry.unpack)
     path = posixpath.normpath("/" + entry.path).lstrip("/")
+    if entry.from_:
+        tree = StackTree(context.snapshot_of(entry.from_).layers)
     return Pick(tree, path, entry.include, entry.unpack, entry.literal)
 
 
@@ -161,8 +164,8 @@ def directory(context: Context, attributes: Directory) -> Analysis:
 
 
 def dependencies(attributes: Put) -> Iterator[str]:
-    if attributes.from_:
-        yield attributes.from_
+    entries = () if isinstance(attributes.files, str) else attributes.files
+    yield from sorted({attributes.from_, *(entry.from_ for entry in entries if isinstance(entry, Entry))} - {""})
 
 
 RULES = (

@@ -12,6 +12,7 @@ import msgspec
 
 from graphbuild.rules import (
     CacheMount,
+    Checkout,
     Config,
     GraphbuildError,
     Pick,
@@ -26,10 +27,11 @@ from graphbuild.rules import Run as RunAction
 from graphbuild_dockerfile.configs import image_config, step_config
 from graphbuild_dockerfile.environment import PATH
 from graphbuild_dockerfile.evaluation import UNKNOWN, Evaluation, Given, StageResult, Walked
-from graphbuild_dockerfile.instructions import Add, Arg, Copy, From, Instruction, Run, Workdir
-from graphbuild_dockerfile.pieces import ID, Around, Data, NotSaid, mount_data, put_data
+from graphbuild_dockerfile.instructions import Arg, From, Instruction, Run, Workdir
+from graphbuild_dockerfile.naming import step_name
+from graphbuild_dockerfile.pieces import Around, Data, NotSaid, git_data, mount_data, put_data
 from graphbuild_dockerfile.program import Program
-from graphbuild_dockerfile.shelltext import command_name, inner_comments, is_shell, split_command
+from graphbuild_dockerfile.shelltext import inner_comments, is_shell, split_command
 from graphbuild_dockerfile.text import Node
 
 
@@ -55,18 +57,36 @@ class Package(msgspec.Struct):
     comments: dict[tuple[str, str], list[str]]
     problems: list[Problem]
     unconverted: list[int]  # stages, by number
+    named: dict[Ref, str]  # the step of each layer
+    chosen: list[str]  # files of the package that wildcards of the Dockerfile would take now
 
 
-def convert(program: Program, evaluation: Evaluation, given: Given, layout: Layout, *, target: int, kept: Mapping[int, Data]) -> Package:
-    """The package of all stages that can be built; `kept` are steps for stages that are not converted."""
-    return _Converter(program, evaluation, given, layout, target, kept).package()
+def convert(
+    program: Program,
+    evaluation: Evaluation,
+    given: Given,
+    layout: Layout,
+    *,
+    target: int,
+    kept: Mapping[int, Data],
+    named: Mapping[Ref, str] = {},
+) -> Package:
+    """The package of all stages that can be built; `kept` are steps for stages that are not converted, `named` steps that have names."""
+    return _Converter(program, evaluation, given, layout, target, kept, named).package()
 
 
 class _Converter:
     """Goes through the stages once, in order."""
 
     def __init__(
-        self, program: Program, evaluation: Evaluation, given: Given, layout: Layout, target: int, kept: Mapping[int, Data]
+        self,
+        program: Program,
+        evaluation: Evaluation,
+        given: Given,
+        layout: Layout,
+        target: int,
+        kept: Mapping[int, Data],
+        named: Mapping[Ref, str],
     ) -> None:
         self.program = program
         self.evaluation = evaluation
@@ -74,7 +94,8 @@ class _Converter:
         self.layout = layout
         self.target = target
         self.kept = kept
-        self.made = Package({}, {}, {}, {}, [], [])
+        self.named = named
+        self.made = Package({}, {}, {}, {}, [], [], {}, [])
         self.names: dict[tuple[Ref, ...], str] = {}  # of the target that offers a stack
         self.flowed: dict[str, Config] = {}  # the config that comes down from a target
         self.beside: dict[tuple[Ref, ...], str] = {}  # targets that no stage holds: what mounts show
@@ -90,13 +111,14 @@ class _Converter:
         own = [*self.layout.own, *(f"dist/{self.called.get(stage.index) or self.layout.name}" for stage in leaves if self.layout.own)]
         layout = self.layout
         self.around = Around(
-            self.given.folder, layout.folders, layout.ignores, own, self.evaluation.actions, lambda layers: self._stack(layers, "image")
+            self.given.folder, layout.folders, layout.ignores, own, self.evaluation.actions, lambda layers: self._stack(layers, "image"), []
         )
         for argument in self.program.arguments:
             self._argument(argument)
         for result in self.evaluation.stages:
             if result.error is None:
                 self._stage(result, leaf=result.stage.index == self.target or result.stage.index not in used)
+        self.made.chosen = sorted(set(self.around.chosen))
         return self.made
 
     def _used(self) -> set[int]:
@@ -213,7 +235,7 @@ class _Converter:
         if (isinstance(instruction, Workdir) and isinstance(action, Put) and action.to in fresh) or _does_nothing(action, walked.config):
             self.names[stack] = below
             return below
-        name = self._step_name(instruction, prefix, result, last=last)
+        name = self.made.named[ref] = self._step_name(ref, instruction, prefix, result, last=last)
         data: Data = {"from": below}
         flowed = self.flowed[below]
         try:
@@ -233,22 +255,13 @@ class _Converter:
         self.flowed[name] = flowed
         return name
 
-    def _step_name(self, instruction: Instruction, prefix: str, result: StageResult, *, last: bool) -> str:
+    def _step_name(self, ref: Ref, instruction: Instruction, prefix: str, result: StageResult, *, last: bool) -> str:
         if last and result.stage.index in self.called:
             return self.called[result.stage.index]
-        match instruction:
-            case Run(command=command):
-                slug = command_name(command.words, shell=command.shell)
-                slug = "script" if instruction.node.heredocs and "<<" in slug else slug
-            case Workdir(path=path):
-                slug = f"{posixpath.basename(path.rstrip('/')) or 'root'}-folder"
-            case Copy() | Add():
-                first = (*instruction.sources, *(document.name for document in instruction.documents))[0]
-                slug = posixpath.basename(first.rstrip("/"))
-                slug = slug if ID.fullmatch(slug) else posixpath.basename(instruction.dest.rstrip("/")) or "files"
-                slug = slug if ID.fullmatch(slug) else "files"
-            case _:
-                slug = "files"
+        if ref in self.named:
+            self.taken.add(self.named[ref])
+            return self.named[ref]
+        slug = step_name(instruction, self.evaluation.actions[ref])
         return self._unique(f"{prefix}-{slug}" if prefix else slug)
 
     def _declare(self, section: str, name: str, data: Data) -> None:
@@ -320,6 +333,8 @@ class _Converter:
         if not layers:
             return self._base((), Config())
         action = self.evaluation.actions.get(layers[-1])
+        if isinstance(action, Checkout):
+            return self._checkout(action, layers)
         if not isinstance(action, Put):
             config = self.given.bases.get(layers[0].label.name, Config())
             return self._base(layers, config)
@@ -333,6 +348,16 @@ class _Converter:
         self.pending = comments
         self.beside[layers] = beside
         return beside
+
+    def _checkout(self, action: Checkout, layers: tuple[Ref, ...]) -> str:
+        """The base of a git repository; one for all that take the same of it."""
+        data = git_data(action)
+        same = next((name for name, other in self.made.bases.items() if other == data), None)
+        name = same or self._unique(posixpath.basename(action.url.rstrip("/")).removesuffix(".git"))
+        self.made.bases[name] = data
+        self.names[layers] = name
+        self.flowed[name] = Config()
+        return name
 
     # Stages
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graphbuild.rules import Command, Config, Folder, GraphbuildError, Host, Place, mistake
+from graphbuild.rules import Command, Config, Folder, GraphbuildError, Host, Place, Ref, mistake
 from graphbuild_dockerfile.conversion import Layout, Package, convert
 from graphbuild_dockerfile.environment import PROXIES
 from graphbuild_dockerfile.evaluation import Evaluation, Given, evaluate, missing_images
@@ -200,7 +200,7 @@ class _Source:
             evaluation = self.evaluated({**self.args, **{name: mark(name) for name in names}}) if names else concrete
             if any((one.error is None) != (other.error is None) for one, other in zip(concrete.stages, evaluation.stages, strict=True)):
                 raise Differs
-            other = self._package(evaluation, kept) if names else package
+            other = self._package(evaluation, kept, package.named) if names else package
             parts = {
                 section: merged(getattr(package, section), getattr(other, section), symbols) for section in ("bases", "steps", "outputs")
             }
@@ -211,6 +211,8 @@ class _Source:
         head = self._head(concrete, symbols, wanted)
         for section, name in [key for key in made.comments if key[0] == "vars" and key[1] not in found]:
             head += [f"# ARG {name}:", *made.comments[section, name]]
+        if made.chosen:
+            head.append(f"# TODO: a wildcard takes {', '.join(made.chosen)} too, which were not there: add them to .dockerignore.")
         self._add_last_comments(made)
         return made, head, found
 
@@ -221,8 +223,8 @@ class _Source:
         if lines and made.outputs:
             made.comments.setdefault(("outputs", list(made.outputs)[-1]), []).extend(lines)
 
-    def _package(self, evaluation: Evaluation, kept: Mapping[int, Data]) -> Package:
-        return convert(self.program, evaluation, self.given, self.layout, target=self.target, kept=kept)
+    def _package(self, evaluation: Evaluation, kept: Mapping[int, Data], named: Mapping[Ref, str] = {}) -> Package:
+        return convert(self.program, evaluation, self.given, self.layout, target=self.target, kept=kept, named=named)
 
     def _default(self, name: str, wanted: frozenset[str]) -> str:
         """An argument's value, with marks of the other arguments."""

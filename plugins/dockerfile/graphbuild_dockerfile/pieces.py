@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from graphbuild.rules import (
     AgentMount,
     BlobItem,
     CacheMount,
+    Checkout,
     Fetch,
     Folder,
     Mount,
@@ -23,6 +25,7 @@ from graphbuild.rules import (
     TextItem,
     TmpfsMount,
 )
+from graphbuild_dockerfile.remotes import without_password
 
 Data = dict[str, Any]
 Stack = Callable[[tuple[Ref, ...]], str]  # the target that offers a stack
@@ -43,6 +46,7 @@ class Around(msgspec.Struct, frozen=True):
     own: list[str]
     actions: Mapping[Ref, Action]
     stack: Stack
+    chosen: list[str]  # own files that wildcards would take: filled as they are seen
 
 
 def mount_data(mount: Mount, stack: Stack) -> Data:
@@ -78,16 +82,17 @@ def put_data(action: Put, around: Around, *, linked: bool) -> Data:
         data: Data = {"path": action.to.rstrip("/") or "/"} | _said(chown=action.owner, chmod=action.mode)
         return {"directory": data if len(data) > 1 else data["path"]}
     picks = [item for item in action.items if isinstance(item, Pick)]
+    tree = next((pick.tree for pick in picks if isinstance(pick.tree, Folder)), picks[0].tree if picks else None)
     together = bool(picks) and all(pick.unpack == picks[0].unpack for pick in picks)
-    files = [_item(item, around, together=together) for item in action.items]
+    files = [_item(item, tree, around, together=together) for item in action.items]
     data = {"files": files[0] if len(files) == 1 and isinstance(files[0], str) else files}
-    if picks:
-        data |= _tree(picks[0].tree, around)
+    if tree is not None:
+        data |= _tree(tree, around)
         data |= {"unpack": True} if together and picks[0].unpack else {}
     data["to"] = action.to
     data |= _said(chown=action.owner, chmod=action.mode)
     exclude = list(action.exclude)
-    if picks and isinstance(picks[0].tree, Folder) and any(_holds_own(pick, around) for pick in picks):
+    if any(_holds_own(pick, around) for pick in picks):
         exclude += [name for name in around.own if name not in exclude]
     data |= {"exclude": exclude} if exclude else {}
     data |= {"link": True} if linked else {}
@@ -95,12 +100,12 @@ def put_data(action: Put, around: Around, *, linked: bool) -> Data:
 
 
 def _holds_own(pick: Pick, around: Around) -> bool:
-    """Whether the package's own files, which were not there before, could be among what is picked."""
-    return (
-        isinstance(pick.tree, Folder)
-        and pick.tree.path == around.folder.path
-        and (not pick.path or bool(_WILD.search(pick.path.partition("/")[0])))
-    )
+    """Whether it takes the whole context, in which the package's own files are now. What wildcards choose can be no pattern's."""
+    if pick.tree != around.folder and not (isinstance(pick.tree, Folder) and pick.tree.path == around.folder.path):
+        return False
+    first = pick.path.partition("/")[0]
+    around.chosen.extend(name for name in around.own if first and _WILD.search(first) and fnmatchcase(name.partition("/")[0], first))
+    return not pick.path
 
 
 def _tree(tree: Folder | StackTree, around: Around) -> Data:
@@ -111,16 +116,17 @@ def _tree(tree: Folder | StackTree, around: Around) -> Data:
     return _said(folder=folder if folder != "." else "", ignore=ignore)
 
 
-def _item(item: Pick | TextItem | BlobItem, around: Around, *, together: bool) -> str | Data:
+def _item(item: Pick | TextItem | BlobItem, tree: Folder | StackTree | None, around: Around, *, together: bool) -> str | Data:
     match item:
         case Pick():
             text = item.path or "."
             if isinstance(item.tree, StackTree):
                 text = "/" + item.path
             literal = item.plain and bool(_WILD.search(item.path))
-            if not item.include and not literal and (together or not item.unpack):
+            elsewhere = {"from": around.stack(item.tree.layers)} if isinstance(item.tree, StackTree) and item.tree != tree else {}
+            if not item.include and not literal and not elsewhere and (together or not item.unpack):
                 return text
-            data: Data = {"path": text}
+            data: Data = {"path": text} | elsewhere
             data |= {"include": list(item.include)} if item.include else {}
             data |= {"unpack": True} if item.unpack else {}
             return data | ({"literal": True} if literal else {})
@@ -133,6 +139,8 @@ def _item(item: Pick | TextItem | BlobItem, around: Around, *, together: bool) -
         case BlobItem():
             fetch = around.actions[item.blob]
             assert isinstance(fetch, Fetch)
+            if without_password(fetch.url) != fetch.url:
+                raise NotSaid("a URL with a password does not convert: a build.yaml is no place for it")
             data = {"url": fetch.url} | _said(sha256=fetch.sha256) | {"name": item.name}
             data |= {"mode": f"{item.mode:04o}"} if item.mode != 0o600 else {}
             return data | ({"unpack": True} if item.unpack else {})
@@ -153,3 +161,13 @@ def _secret(mount: SecretMount) -> Data:
     data: Data = {"secret": mount.id} | ({} if usual else _said(to=mount.to)) | _said(env=mount.env)
     data |= {"mode": f"{mount.mode:04o}"} if mount.mode != 0o400 else {}
     return data | _owner(mount) | ({} if mount.required else {"required": False})
+
+
+def git_data(checkout: Checkout) -> Data:
+    """A base of a git repository."""
+    if without_password(checkout.url) != checkout.url:
+        raise NotSaid("a URL with a password does not convert: a build.yaml is no place for it")
+    data: Data = {"url": checkout.url} | _said(ref=checkout.ref, commit=checkout.commit, subdir=checkout.subdir)
+    data |= {"keep_git_dir": True} if checkout.keep_git_dir else {}
+    data |= {} if checkout.submodules else {"submodules": False}
+    return {"git": data if len(data) > 1 else checkout.url}

@@ -12,8 +12,6 @@ from graphbuild_dockerfile.messages import SPACES
 from graphbuild_dockerfile.text import Node
 
 _SHELLS = ("sh", "ash", "bash", "dash", "ksh", "zsh")
-_LONGEST = 30  # letters of a name
-_SKIPPED = ("set", "cd", "export", "exec", "sudo", "mkdir")
 
 
 def is_shell(argv: Sequence[str] | None) -> bool:
@@ -85,20 +83,3 @@ def inner_comments(node: Node) -> list[str]:
     if len(node.source) < 2 or node.heredocs:
         return []
     return [line.strip() for line in node.source[1:] if line.lstrip(SPACES).startswith("#")]
-
-
-def command_name(words: Sequence[str], *, shell: bool) -> str:
-    """What a command may be called: its program, and the verb after it."""
-    if not shell:
-        return posixpath.basename(words[0]) if words else "run"
-    text = words[0] if words else ""
-    for part in re.split(r"&&|\|\||[;|\n]", text):
-        found = [word for word in part.split() if "=" not in word]
-        if not found or found[0] in _SKIPPED or not re.fullmatch(r"[A-Za-z0-9_./+-]+", found[0]):
-            continue
-        program = posixpath.basename(found[0].rstrip("/"))
-        verb = found[1] if len(found) > 1 and re.fullmatch(r"[a-z][a-z-]+", found[1]) else ""
-        later = re.search(rf"{re.escape(program)}\s+(?:-\S+\s+)*(install|add|build)\b", text)
-        verb = later[1] if later else verb
-        return (f"{program}-{verb}" if verb and len(verb) < _LONGEST else program)[:_LONGEST]
-    return "run"

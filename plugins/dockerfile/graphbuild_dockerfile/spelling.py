@@ -12,7 +12,7 @@ from typing import Any
 WIDTH = 110
 _NUMBERS = r"[-+]?[0-9.][0-9_.:]*([eE][-+]?[0-9]+)?|[-+]?0[xob][0-9a-fA-F_]+|[-+]?\.(inf|nan)|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*"
 _TRAP = re.compile(rf"(?i:yes|no|on|off|y|n|true|false|null|~|<<|=|{_NUMBERS})")
-_PLAIN = re.compile(r"[^\s\-?:,\[\]{}#&*!|>'\"%@`=<~][^\n]*")
+_PLAIN = re.compile(r"(?:-(?=[\w-])|[^\s\-?:,\[\]{}#&*!|>'\"%@`=<~])[^\n]*")
 _PLAIN_INSIDE = re.compile(r"[\w./+@*$ ()<>|&;=^~!%'\"\\-]+")
 _HIDDEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")

@@ -127,6 +127,27 @@ def test_the_files_of_graphbuild_are_not_copied(folder: Folder):
     assert "exclude" not in steps["src"]["put"]
 
 
+def test_wildcards_that_take_files_of_graphbuild_are_said(folder: Folder):
+    assert "TODO: a wildcard takes build.lock, build.yaml too" in folder.convert("FROM scratch\nCOPY b* /x/\n")
+
+
+def test_no_file_is_written_over(folder: Folder):
+    (folder.path / "mine").write_text("mine")
+    assert "mine is there already" in folder.convert("FROM scratch\n", "-o", "mine", code=2)
+    assert (folder.path / "mine").read_text() == "mine"
+
+
+def test_stages_of_one_name_are_told_apart(folder: Folder):
+    found = yaml.safe_load(folder.convert("FROM scratch AS a\nCOPY x /\nFROM a AS a\nCOPY y /\nFROM a\nCOPY z /\n"))
+    assert found["steps"]["a"]["from"] == "a-2"
+    assert found["steps"]["z"]["from"] == "a"
+
+
+def test_other_users_than_root_may_want_sudo(folder: Folder):
+    found = yaml.safe_load(folder.convert("FROM alpine\nUSER bob\nRUN sudo x\nUSER root\nRUN y\n"))
+    assert [step["run"] for step in found["steps"].values()] == [{"command": "sudo x", "like_docker": True}, "y"]
+
+
 def test_triggers_of_the_base_are_written_out(folder: Folder):
     image(folder.path / "base", OnBuild=["COPY a /a"])
     text = folder.convert("FROM base\n", "--build-context", "base=oci-layout://base")
