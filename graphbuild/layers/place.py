@@ -67,7 +67,7 @@ class Placing:
         found = self.entries.get(path)
         if found is not None:
             return found
-        if self._base is None or (self._covered and any(path.startswith(covered + b"/") for covered in self._covered)):
+        if self._base is None or (self._covered and any(above in self._covered for above in _above(path))):
             return None
         return self._base.lookup(path)
 
