@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphbuild.rules import Command, Host, mistake
-from graphbuild_dockerfile import converting
-from graphbuild_dockerfile.remotes import is_repository
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -141,6 +139,8 @@ def add_context(text: str, host: Host, contexts: dict[str, str], bases: dict[str
     name, equals, place = text.partition("=")
     if not name or not equals or not place:
         raise mistake(f"--build-context {text!r} is not NAME=PLACE", hint="for example base=oci-layout://DIR:TAG")
+    from graphbuild_dockerfile.remotes import is_repository
+
     if is_repository(place):
         contexts[name] = place
         return
@@ -219,6 +219,18 @@ def _destination(text: str) -> tuple[str, str]:
     return (format_, path) if colon else ("dir", text)
 
 
+def _convert_options(parser: "ArgumentParser") -> None:
+    from graphbuild_dockerfile.converting import declare as declare_convert
+
+    declare_convert(parser)
+
+
+def _convert(host: Host, options: "Namespace") -> int:
+    from graphbuild_dockerfile.converting import run as convert
+
+    return convert(host, options)
+
+
 COMMANDS = (
     Command(
         "dockerfile",
@@ -227,5 +239,12 @@ COMMANDS = (
         declare,
         run,
     ),
-    converting.COMMAND,
+    Command(
+        "convert",
+        "write a Dockerfile as a build.yaml",
+        "graphbuild convert Dockerfile -o build.yaml",
+        _convert_options,
+        _convert,
+        builds=False,
+    ),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graphbuild.rules import Command, Config, Folder, GraphbuildError, Host, Place, Ref, mistake
+from graphbuild.rules import Config, Folder, GraphbuildError, Host, Place, Ref, mistake
 from graphbuild_dockerfile.conversion import Layout, Package, convert
 from graphbuild_dockerfile.environment import PROXIES
 from graphbuild_dockerfile.evaluation import Evaluation, Given, evaluate, missing_images
@@ -282,13 +282,3 @@ def _to_do(name: str) -> Data:
             "# It is taken to have the usual PATH and no other variables, no user and no triggers.",
         ],
     }
-
-
-COMMAND = Command(
-    "convert",
-    "write a Dockerfile as a build.yaml",
-    "graphbuild convert Dockerfile -o build.yaml",
-    declare,
-    run,
-    builds=False,
-)
