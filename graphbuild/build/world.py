@@ -1,13 +1,9 @@
-"""What actions are performed with: the store, the sandbox, the network, the workspace's inputs, and the build's settings.
-
-It also knows how a layer's two forms are made from each other, which is why both are made once, whoever asks.
-"""
+"""What actions are performed with: the store, the sandbox, the network, the workspace's inputs, and the build's settings."""
 
 import contextlib
-import functools
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -17,18 +13,15 @@ from graphbuild.build.exports import Exports
 from graphbuild.build.folder_tree import FolderTree
 from graphbuild.build.inputs import Inputs
 from graphbuild.image.place import writing
-from graphbuild.layers.cancel import Cancellable
-from graphbuild.layers.folder import materialize
 from graphbuild.layers.stack import Layer, Stack
-from graphbuild.layers.tar_write import Earlier, write_layer_tar
 from graphbuild.network import Network
 from graphbuild.rules.actions import Action, ConfigExpression, Folder, Ref, stands_on
 from graphbuild.sandbox.job import Limits, Sandbox
 from graphbuild.store.actions import LayerOutput, Outputs
+from graphbuild.store.forms import Forms
 from graphbuild.store.store import Store
 from graphbuild.values.config import Config, ConfigPatch, apply_patch
 from graphbuild.values.digest import Digest
-from graphbuild.values.entry import Entry
 from graphbuild.values.errors import mistake
 
 Answer = TypeVar("Answer")
@@ -88,9 +81,9 @@ class World:
         self.machine = machine
         self.cancelled = cancelled
         self.exports = Exports(store.root)
+        self.forms = Forms(store, settings.epoch, settings.ids, cancelled)
         self.results: dict[Ref, Outputs] = {}
         self._actions = actions
-        self._layers: dict[Digest, Layer] = {}
         self._trees: dict[Folder, FolderTree] = {}
         self._answers: dict[Hashable, Answered] = {}
 
@@ -120,11 +113,7 @@ class World:
         return Stack([self.layer(output) for output in self.outputs(refs)])
 
     def layer(self, output: LayerOutput) -> Layer:
-        known = self._layers.get(output.tree)
-        if known is None:
-            known = Layer(output.tree, self.store.index(output.tree), functools.cache(lambda: self.folder(output)))
-            self._layers[output.tree] = known
-        return known
+        return self.forms.layer(output)
 
     def config(self, expression: ConfigExpression) -> Config:
         """Fold a config expression over an empty config."""
@@ -175,81 +164,6 @@ class World:
             raise mistake(f"{path} leads out of the workspace through a symlink")
         return destination
 
-    def folder(self, output: LayerOutput) -> Path:
-        """The folder form of a layer, made from its blob if need be, once among all processes."""
-        found = self.store.folder(output.tree)
-        if found is not None:
-            return found
-        with self.store.lock(output.tree, self.cancelled, _quiet), self.store.scratch() as scratch:
-            found = self.store.folder(output.tree)
-            if found is not None:
-                return found
-            target = scratch / "folder"
-            target.mkdir(mode=0o755)
-            known = self._known_blob(output)
-            if known is None:
-                hint = "run `graphbuild cache verify --repair`, then build again: it is made anew"
-                raise mistake(f"layer {output.tree.short} is gone from the store, folder and tar", hint=hint)
-            with known[2].open("rb") as blob:
-                materialize(
-                    Cancellable(blob, self.cancelled),
-                    self.store.index(output.tree),
-                    target,
-                    epoch=self.settings.epoch,
-                    ids=self.settings.ids,
-                )
-            return self.store.set_folder(output.tree, target)
-
-    def blob(self, output: LayerOutput) -> tuple[Digest, int, Path]:
-        """The uncompressed tar of a layer: diff_id, size, path. Written from the folder form if need be."""
-        known = self._known_blob(output)
-        if known is not None:
-            return known
-        folder = os.fsencode(self.folder(output))
-
-        def open_file(entry: Entry) -> int:
-            return os.open(os.path.join(folder, entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-
-        return self.write_blob(output.tree, self.store.index(output.tree), open_file)
-
-    def _known_blob(self, output: LayerOutput) -> tuple[Digest, int, Path] | None:
-        if output.diff_id is not None and (path := self.store.blob(output.diff_id)) is not None:
-            return output.diff_id, path.stat().st_size, path
-        known = self.store.diff_id(output.tree)
-        if known is not None and (path := self.store.blob(known[0])) is not None:
-            return *known, path
-        return None
-
-    def write_blob(
-        self, tree: Digest, entries: Sequence[Entry], open_file: Callable[[Entry], int], earlier: Digest | None = None
-    ) -> tuple[Digest, int, Path]:
-        """Write a layer's tar into the store and remember it as the layer's blob.
-
-        `earlier`: a layer whose tar, where the store still has it, holds much of the same.
-        """
-        with self.store.blob_writer() as writer, self._earlier(earlier) as before:
-            epoch, cancelled = self.settings.epoch, self.cancelled
-            diff_id, size = write_layer_tar(entries, open_file, writer.fd, epoch=epoch, cancelled=cancelled, earlier=before)
-            path = writer.commit(diff_id, size)
-        self.store.set_diff_id(tree, diff_id, size)
-        return diff_id, size, path
-
-    @contextlib.contextmanager
-    def _earlier(self, tree: Digest | None) -> Iterator[Earlier | None]:
-        """The tar that this build's epoch and our own writer made of a layer, if it is at hand."""
-        known = self.store.diff_id(tree) if tree else None
-        path = self.store.blob(known[0]) if known else None
-        if tree is None or path is None:
-            yield None
-            return
-        try:
-            entries = self.store.index(tree)
-        except KeyError:
-            yield None
-            return
-        with path.open("rb") as file:
-            yield Earlier(entries, file.fileno())
-
     @contextlib.contextmanager
     def merged(self, refs: Iterable[Ref]) -> Iterator[Path]:
         """A stack's merged tree, mounted read-only while the context lasts."""
@@ -293,7 +207,3 @@ def oci_architecture() -> str:
     """This machine's architecture by its name in the OCI image spec (GOARCH)."""
     machine = os.uname().machine
     return _ARCHITECTURES.get(machine, machine)
-
-
-def _quiet() -> None:
-    """Another process makes the same layer's folder: nothing to say about it."""

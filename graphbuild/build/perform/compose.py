@@ -100,7 +100,7 @@ def _flatten(action: Flatten, world: World) -> Outputs:
     encoded = encode_index(entries, world.settings.epoch)
     tree = tree_digest(encoded)
     if not world.store.has_layer(tree):
-        world.write_blob(tree, entries, open_file)
+        world.forms.write_blob(tree, entries, open_file)
         world.store.put_layer(encoded, folder=None)
     return Outputs((LayerOutput(tree, None),), size=sum(entry.size for entry in entries))
 

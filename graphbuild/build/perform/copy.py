@@ -53,7 +53,7 @@ def layer_of(entries: list[Entry], open_file: Callable[[Entry], int], world: Wor
         if not entries:
             return Outputs(())
         if not world.store.has_layer(tree):
-            world.write_blob(tree, entries, open_file, earlier=_earlier(task.previous(), epoch))
+            world.forms.write_blob(tree, entries, open_file, earlier=_earlier(task.previous(), epoch))
             world.store.put_layer(encoded, folder=None, entries=entries)
         return Outputs((LayerOutput(tree, None),), size=size)
 

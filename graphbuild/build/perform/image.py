@@ -96,7 +96,7 @@ def _restored(action: Image, world: World) -> list[tuple[LayerOutput, str]]:
         return []
     encoded = encode_index(entries, world.settings.epoch)
     tree = tree_digest(encoded)
-    world.write_blob(tree, entries, _no_content)
+    world.forms.write_blob(tree, entries, _no_content)
     return [(LayerOutput(world.store.put_layer(encoded, folder=None)), _RESTORED)]
 
 
@@ -109,7 +109,7 @@ def _image_layers(layers: list[tuple[LayerOutput, str]], codec: str, world: Worl
 
     def one(pair: tuple[LayerOutput, str]) -> ImageLayer:
         layer, created_by = pair
-        diff_id, size, path = world.blob(layer)
+        diff_id, size, path = world.forms.blob(layer)
         compressed = _compressed(diff_id, path, codec, world) if codec != "none" else None
         return ImageLayer(diff_id, size, path, compressed, created_by)
 

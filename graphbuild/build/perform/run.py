@@ -147,7 +147,7 @@ def _mount(  # noqa: PLR0911 - one a kind
     match mount:
         case SourceMount():
             layer = source_layer(mount.source, world)
-            source = world.folder(LayerOutput(layer.tree, None)) / layer.name
+            source = world.forms.folder(LayerOutput(layer.tree, None)) / layer.name
             return [BindMount(str(source), mount.to, "discard" if mount.writable else "ro")]
         case StackMount():
             merged = held.enter_context(world.merged(mount.layers))

@@ -42,5 +42,5 @@ def keep_sources(encoded: bytes, files: dict[bytes, SourceFile], sources: Source
 
     open_source = world.inputs.opener(sources)
     tree = tree_digest(encoded)
-    world.write_blob(tree, decode_index(encoded), lambda entry: open_source(files[entry.path]))
+    world.forms.write_blob(tree, decode_index(encoded), lambda entry: open_source(files[entry.path]))
     return world.store.put_layer(encoded, folder=None)
