@@ -65,7 +65,7 @@ def _open(files: Files, image: _Image, platform: str, source: str) -> SourceImag
         raise mistake(f"{source}: config {digest} names {len(diff_ids)} layers, manifest.json {len(names)}")
     layers = tuple(_layer(files, name, diff_id, source) for name, diff_id in zip(names, diff_ids, strict=True))
     try:
-        return SourceImage(from_oci(config), layers, digest, files, source)
+        return SourceImage(from_oci(config), data, layers, digest, files, source)
     except ValueError as error:
         raise mistake(f"{source}: config {digest}: {error}") from None
 

@@ -54,7 +54,8 @@ def _read_layout(files: Files, reference: str, platform: str, source: str) -> So
     manifest = parse_document(read_blob(files, descriptor, source), Manifest, f"manifest {descriptor.digest}", source)
     if manifest.config.media_type not in CONFIGS:
         raise mistake(f"{source}: {descriptor.digest} is not an image but an artifact with a config of type {manifest.config.media_type}")
-    config = parse_document(read_blob(files, manifest.config, source), ImageConfig, f"config {manifest.config.digest}", source)
+    document = read_blob(files, manifest.config, source)
+    config = parse_document(document, ImageConfig, f"config {manifest.config.digest}", source)
     check_platform(config, platform, source)
     diff_ids = [blob_digest(text, source) for text in config.rootfs.diff_ids or ()]
     if len(diff_ids) != len(manifest.layers):
@@ -63,7 +64,7 @@ def _read_layout(files: Files, reference: str, platform: str, source: str) -> So
         )
     layers = tuple(_layer(files, layer, diff_id, source) for layer, diff_id in zip(manifest.layers, diff_ids, strict=True))
     try:
-        return SourceImage(from_oci(config), layers, blob_digest(descriptor.digest, source), files, source)
+        return SourceImage(from_oci(config), document, layers, blob_digest(descriptor.digest, source), files, source)
     except ValueError as error:
         raise mistake(f"{source}: config {manifest.config.digest}: {error}") from None
 

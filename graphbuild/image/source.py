@@ -37,13 +37,21 @@ class SourceLayer(msgspec.Struct, frozen=True):
 
 
 class SourceImage(msgspec.Struct, frozen=True):
-    """An image in a folder or archive. `digest` is its manifest's or, of an old docker archive, its config's. A context manager."""
+    """An image in a folder or archive. `digest` is its manifest's or, of an old docker archive, its config's. A context manager.
+
+    `document` is its config, byte for byte.
+    """
 
     config: Config
+    document: bytes
     layers: tuple[SourceLayer, ...]
     digest: Digest
     files: Files
     source: str
+
+    @property
+    def diff_ids(self) -> tuple[Digest, ...]:
+        return tuple(layer.diff_id for layer in self.layers)
 
     def open_layer(self, index: int) -> io.BufferedReader:
         """The stored bytes of a layer. Several may be read at once; GraphbuildError from `read` where the digest differs."""

@@ -5,16 +5,19 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from graphbuild.layers.cancel import Cancel, Cancellable, never
+from graphbuild.layers.compression import decompress
 from graphbuild.layers.folder import materialize
 from graphbuild.layers.stack import Layer, Stack
+from graphbuild.layers.tar_read import unpack
 from graphbuild.layers.tar_tree import Ids
 from graphbuild.layers.tar_write import Earlier, write_layer_tar
 from graphbuild.store.actions import LayerOutput
 from graphbuild.store.store import Store
 from graphbuild.values.digest import Digest
-from graphbuild.values.entry import Entry
+from graphbuild.values.entry import Entry, encode_index
 from graphbuild.values.errors import mistake
 
 
@@ -73,6 +76,29 @@ class Forms:
             return os.open(os.path.join(folder, entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
         return self.write_blob(output.tree, self._store.index(output.tree), open_file)
+
+    def adopt(self, open_stored: Callable[[], BinaryIO], diff_id: Digest, source: str) -> Digest | None:
+        """Take in a layer that somebody else made, from its compressed or plain tar: its tree, None where it holds nothing.
+
+        The tar is kept under its `diff_id`, which is checked, and belongs to the images that name it: it is not the one that our
+        writer makes of the same files, so it is never remembered as the tar of that tree. `source` names it in errors.
+        """
+        with self._tar(open_stored, diff_id, source).open("rb") as file, self._store.scratch() as scratch:
+            folder = scratch / "folder"
+            folder.mkdir(mode=0o755)
+            stream = Cancellable(file, self._cancelled)
+            entries = unpack(stream, folder, epoch=self._epoch, whiteouts=True, ids=self._ids, source=source)
+            return self._store.put_layer(encode_index(entries, self._epoch), folder=folder) if entries else None
+
+    def _tar(self, open_stored: Callable[[], BinaryIO], diff_id: Digest, source: str) -> Path:
+        known = self._store.blob(diff_id)
+        if known is not None:
+            return known
+        with self._store.blob_writer() as writer, open_stored() as stored:
+            found, size = decompress(stored, writer.fd, cancelled=self._cancelled)
+            if found != diff_id:
+                raise mistake(f"{source} unpacks to {found}, its config says {diff_id}", hint="the image is damaged")
+            return writer.commit(found, size)
 
     def _known_blob(self, output: LayerOutput) -> tuple[Digest, int, Path] | None:
         store = self._store

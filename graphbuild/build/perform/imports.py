@@ -1,5 +1,6 @@
 """Performing `ImportTar` and `ImportImage`."""
 
+from functools import partial
 from pathlib import Path
 
 from graphbuild.build.keys import Field, Fields
@@ -7,11 +8,10 @@ from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
 from graphbuild.image.read import SourceImage, open_image
 from graphbuild.layers.cancel import Cancellable
-from graphbuild.layers.compression import decompress, open_stream
+from graphbuild.layers.compression import open_stream
 from graphbuild.layers.tar_read import unpack
 from graphbuild.rules.actions import ImportImage, ImportTar, Ref, WorkspaceFile
 from graphbuild.store.actions import LayerOutput, Outputs
-from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Kind, encode_index
 from graphbuild.values.errors import mistake
 
@@ -79,35 +79,7 @@ def _import_image(image: SourceImage, name: str, world: World, task: Task) -> Ou
     layers: list[LayerOutput] = []
     for number, layer in enumerate(image.layers):
         task.progress(number, len(image.layers), "layers")
-        path = _layer_blob(image, number, layer.diff_id, world)
-        tree = _unpacked(path, f"{name} layer {layer.diff_id.short}", world)
+        tree = world.forms.adopt(partial(image.open_layer, number), layer.diff_id, f"{name} layer {number}")
         if tree is not None:
             layers.append(LayerOutput(tree, layer.diff_id))
     return Outputs(tuple(layers), config=image.config, size=sum(layer.size for layer in image.layers))
-
-
-def _unpacked(path: Path, source: str, world: World) -> Digest | None:
-    """A layer of somebody else as a folder in the store; None for an empty one.
-
-    Its own tar belongs to the image alone (`LayerOutput.diff_id`): it is not the one our writer makes of the same files, and so
-    it is never remembered as the tar of that tree.
-    """
-    settings = world.settings
-    with world.store.scratch() as scratch, path.open("rb") as file:
-        folder = scratch / "folder"
-        folder.mkdir(mode=0o755)
-        stream = Cancellable(file, world.cancelled)
-        entries = unpack(stream, folder, epoch=settings.epoch, whiteouts=True, ids=settings.ids, source=source)
-        return world.store.put_layer(encode_index(entries, settings.epoch), folder=folder) if entries else None
-
-
-def _layer_blob(image: SourceImage, number: int, diff_id: Digest, world: World) -> Path:
-    """A layer of a source image, decompressed into the store and checked against its diff_id."""
-    known = world.store.blob(diff_id)
-    if known is not None:
-        return known
-    with world.store.blob_writer() as writer, image.open_layer(number) as compressed:
-        found, size = decompress(compressed, writer.fd, cancelled=world.cancelled)
-        if found != diff_id:
-            raise mistake(f"layer {number} unpacks to {found}, its config says {diff_id}", hint="the image is damaged")
-        return writer.commit(found, size)

@@ -1,0 +1,140 @@
+"""The images that a store keeps under names: found by what people type, put in, and read.
+
+Invariants: names are full references (`docker.io/library/web:1`); an image put in has its config and every tar in the store as
+blobs, whose digests are those that it names. Knows no command line and no network.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import partial
+from typing import BinaryIO, Protocol
+
+from graphbuild.image.model import ImageConfig, decode, from_oci
+from graphbuild.image.reference import parse_reference
+from graphbuild.store.actions import LayerOutput
+from graphbuild.store.forms import Forms
+from graphbuild.store.images import StoredImage, StoredLayer
+from graphbuild.store.store import Store
+from graphbuild.values.config import Config
+from graphbuild.values.digest import Digest
+from graphbuild.values.errors import mistake
+
+_ID = re.compile(r"(sha256:)?([0-9a-f]{1,64})")
+_FEWEST = 2  # digits of an id that are looked up: fewer are a slip
+
+
+class Source(Protocol):
+    """An image that comes from somewhere else: `document` is its config's bytes, `diff_ids` are lowest first."""
+
+    @property
+    def document(self) -> bytes: ...
+
+    @property
+    def diff_ids(self) -> tuple[Digest, ...]: ...
+
+    def open_layer(self, index: int) -> BinaryIO:
+        """A layer's bytes, compressed or not."""
+        ...
+
+
+class Library:
+    """The images of one store."""
+
+    def __init__(self, store: Store, forms: Forms) -> None:
+        self.store = store
+        self.forms = forms
+
+    def find(self, text: str) -> StoredImage:
+        """The image of a name, or of an id or its beginning, as Docker looks them up. GraphbuildError where there is none, or more than one."""
+        image = self._named(text) or self._by_id(text)
+        if image is None:
+            raise mistake(f"no image {text}", hint=self._suggestion(text) or "`graphbuild image ls` lists those that are there")
+        return image
+
+    def _named(self, text: str) -> StoredImage | None:
+        try:
+            reference = parse_reference(text)
+        except ValueError:
+            return None
+        if reference.digest is not None:  # an id; manifests have no place here
+            return self.store.images.find(reference.digest)
+        return self.store.images.named(reference.full)
+
+    def _by_id(self, text: str) -> StoredImage | None:
+        match = _ID.fullmatch(text)
+        if match is None or len(match[2]) < _FEWEST:
+            return None
+        found = self.store.images.beginning(match[2])
+        if len(found) > 1:
+            raise mistake(f"{text} is the beginning of {len(found)} ids", hint=", ".join(image.id.short for image in found[:5]))
+        return found[0] if found else None
+
+    def _suggestion(self, text: str) -> str:
+        import difflib
+
+        names = {familiar(name): name for name in self.store.images.names()}
+        close = difflib.get_close_matches(text, names, 1)
+        return f"did you mean {close[0]}?" if close else ""
+
+    def document(self, image: StoredImage) -> bytes:
+        """An image's config, byte for byte."""
+        path = self.store.blob(image.id)
+        if path is None:
+            raise mistake(f"image {image.id.short} is damaged: its config is gone", hint="run `graphbuild cache verify`")
+        return path.read_bytes()
+
+    def about(self, image: StoredImage) -> ImageConfig:
+        """An image's config, decoded."""
+        try:
+            return decode(self.document(image), ImageConfig)
+        except ValueError as error:
+            raise mistake(f"image {image.id.short}: its config is not valid: {error}") from None
+
+    def config(self, image: StoredImage) -> Config:
+        """What a container of the image starts with."""
+        try:
+            return from_oci(self.about(image))
+        except ValueError as error:
+            raise mistake(f"image {image.id.short}: {error}") from None
+
+    def outputs(self, image: StoredImage) -> list[LayerOutput]:
+        """The layers of an image that hold something, lowest first: what `Forms.stack` takes."""
+        return [LayerOutput(layer.tree, layer.diff_id) for layer in image.layers if layer.tree is not None]
+
+    def put(self, document: bytes, layers: Iterable[StoredLayer], names: Iterable[str] = (), *, built: bool = False) -> StoredImage:
+        """Keep an image whose layers' tars are in the store. `names` are full references, which other images lose."""
+        image = StoredImage(self.store.put_blob(document), tuple(layers), built)
+        self.store.images.put(image, names)
+        return image
+
+    def take(self, source: Source, names: Iterable[str], origin: str) -> StoredImage:
+        """Copy an image from elsewhere into the store; layers that are there are not read. `origin` names it in errors."""
+        known = {layer.diff_id: layer for image in self.store.images.all() for layer in image.layers}
+        layers = []
+        for number, diff_id in enumerate(source.diff_ids):
+            layer = known.get(diff_id)
+            if layer is None:
+                tree = self.forms.adopt(partial(source.open_layer, number), diff_id, f"{origin} layer {number}")
+                layer = StoredLayer(diff_id, tree, self.size(tree))
+            layers.append(layer)
+        return self.put(source.document, layers, names)
+
+    def size(self, tree: Digest | None) -> int:
+        """Bytes of the files of a layer."""
+        return sum(entry.size for entry in self.store.index(tree)) if tree is not None else 0
+
+
+def full_name(text: str) -> str:
+    """What a user types as a name, in full. GraphbuildError for what no image can be called."""
+    try:
+        reference = parse_reference(text)
+    except ValueError as error:
+        raise mistake(str(error), hint="a name is [registry/]repository[:tag], such as web:1.0") from None
+    if reference.digest:
+        raise mistake(f"{text!r} holds a digest", hint="a name is [registry/]repository[:tag]")
+    return reference.full
+
+
+def familiar(name: str) -> str:
+    """A full name as Docker shows it."""
+    return parse_reference(name).familiar
