@@ -125,6 +125,8 @@ class History(msgspec.Struct, frozen=True, omit_defaults=True):
 
     created: str | None = None
     created_by: str | None = None
+    author: str | None = None
+    comment: str | None = None
     empty_layer: bool | None = None
 
 

@@ -7,15 +7,25 @@ names the source and the digest. Layers are verified as they are read (`source`)
 import os
 from pathlib import Path
 
-from graphbuild.image.docker_archive import read_docker_archive
+from graphbuild.image.docker_archive import list_docker_archive, read_docker_archive
 from graphbuild.image.files import Files, open_files
 from graphbuild.image.model import CONFIGS, LAYERS, Descriptor, ImageConfig, Index, Manifest, from_oci
-from graphbuild.image.select import check_platform, select_manifest
-from graphbuild.image.source import SourceImage, SourceLayer, blob_digest, blob_name, open_span, parse_document, read_blob, read_file
+from graphbuild.image.select import check_platform, list_manifests, select_manifest
+from graphbuild.image.source import (
+    Listed,
+    SourceImage,
+    SourceLayer,
+    blob_digest,
+    blob_name,
+    open_span,
+    parse_document,
+    read_blob,
+    read_file,
+)
 from graphbuild.values.digest import Digest
-from graphbuild.values.errors import mistake
+from graphbuild.values.errors import GraphbuildError, mistake
 
-__all__ = ["SourceImage", "SourceLayer", "open_image"]
+__all__ = ["Listed", "SourceImage", "SourceLayer", "list_images", "open_image"]
 
 
 def open_image(path: Path, *, reference: str = "", platform: str = "", source: str = "", scratch: Path | None = None) -> SourceImage:
@@ -33,12 +43,30 @@ def open_image(path: Path, *, reference: str = "", platform: str = "", source: s
         raise
 
 
+def list_images(path: Path, *, source: str = "", scratch: Path | None = None) -> list[Listed]:
+    """The images at `path`, for `open_image` to open one by one."""
+    source = source or str(path)
+    files = open_files(path, source, scratch)
+    try:
+        if _has(files, "oci-layout"):
+            return list_manifests(parse_document(read_file(files, "index.json", source), Index, "index.json", source))
+        if _has(files, "manifest.json"):
+            return list_docker_archive(files, source)
+        raise _none(source)
+    finally:
+        files.close()
+
+
+def _none(source: str) -> GraphbuildError:
+    return mistake(f"{source}: no image: holds neither oci-layout nor manifest.json", hint="a root file system is read by the `tar` rule")
+
+
 def _read(files: Files, reference: str, platform: str, source: str) -> SourceImage:
     if _has(files, "oci-layout"):
         return _read_layout(files, reference, platform, source)
     if _has(files, "manifest.json"):
         return read_docker_archive(files, reference, platform, source)
-    raise mistake(f"{source}: no image: holds neither oci-layout nor manifest.json", hint="a root file system is read by the `tar` rule")
+    raise _none(source)
 
 
 def _has(files: Files, name: str) -> bool:

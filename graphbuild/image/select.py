@@ -24,7 +24,7 @@ from graphbuild.image.model import (
     Platform,
 )
 from graphbuild.image.reference import parse_reference
-from graphbuild.image.source import parse_document, read_blob
+from graphbuild.image.source import Listed, parse_document, read_blob
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 
 _DEEPEST = 8
@@ -92,6 +92,15 @@ def describe(descriptors: Iterable[Descriptor]) -> list[str]:
         notes = descriptor.annotations or {}
         found.append(notes.get(CONTAINERD_NAME) or notes.get(REF_NAME) or descriptor.digest)
     return list(dict.fromkeys(found))
+
+
+def list_manifests(index: Index) -> list[Listed]:
+    """The images that an index names at its top, each once with the full names that it has there: bare tags name nothing."""
+    found: dict[str, list[str]] = {}
+    for descriptor in index.manifests:
+        names = found.setdefault(descriptor.digest, [])
+        names += [name for name in _names(descriptor) if ":" in name or "/" in name]
+    return [Listed(digest, tuple(dict.fromkeys(names))) for digest, names in found.items()]
 
 
 def is_named(reference: str, names: Iterable[str]) -> bool:

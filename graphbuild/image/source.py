@@ -36,6 +36,13 @@ class SourceLayer(msgspec.Struct, frozen=True):
     name: str  # of its file in the source
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """An image of a source that may hold several: what to ask for it by, and the names that it has there, as written."""
+
+    reference: str
+    names: tuple[str, ...]
+
+
 class SourceImage(msgspec.Struct, frozen=True):
     """An image in a folder or archive. `digest` is its manifest's or, of an old docker archive, its config's. A context manager.
 

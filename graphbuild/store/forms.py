@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from graphbuild.layers.cancel import Cancel, Cancellable, never
-from graphbuild.layers.compression import decompress
+from graphbuild.layers.compression import codec_version, compress, decompress
 from graphbuild.layers.folder import materialize
 from graphbuild.layers.stack import Layer, Stack
+from graphbuild.layers.tar_headers import Readable
 from graphbuild.layers.tar_read import unpack
 from graphbuild.layers.tar_tree import Ids
 from graphbuild.layers.tar_write import Earlier, write_layer_tar
@@ -83,22 +84,40 @@ class Forms:
         The tar is kept under its `diff_id`, which is checked, and belongs to the images that name it: it is not the one that our
         writer makes of the same files, so it is never remembered as the tar of that tree. `source` names it in errors.
         """
-        with self._tar(open_stored, diff_id, source).open("rb") as file, self._store.scratch() as scratch:
+        path = self._store.blob(diff_id)
+        if path is not None:
+            return self._unpacked(path, source)
+        with open_stored() as stored:
+            return self.take_tar(stored, source, diff_id)[1]
+
+    def take_tar(self, stored: Readable, source: str, expected: Digest | None = None) -> tuple[Digest, Digest | None]:
+        """The same for a tar that nobody has described: its diff_id and its tree."""
+        with self._store.blob_writer() as writer:
+            found, size = decompress(stored, writer.fd, cancelled=self._cancelled)
+            if expected is not None and found != expected:
+                raise mistake(f"{source} unpacks to {found}, its config says {expected}", hint="the image is damaged")
+            path = writer.commit(found, size)
+        return found, self._unpacked(path, source)
+
+    def _unpacked(self, path: Path, source: str) -> Digest | None:
+        with path.open("rb") as file, self._store.scratch() as scratch:
             folder = scratch / "folder"
             folder.mkdir(mode=0o755)
             stream = Cancellable(file, self._cancelled)
             entries = unpack(stream, folder, epoch=self._epoch, whiteouts=True, ids=self._ids, source=source)
             return self._store.put_layer(encode_index(entries, self._epoch), folder=folder) if entries else None
 
-    def _tar(self, open_stored: Callable[[], BinaryIO], diff_id: Digest, source: str) -> Path:
-        known = self._store.blob(diff_id)
-        if known is not None:
-            return known
-        with self._store.blob_writer() as writer, open_stored() as stored:
-            found, size = decompress(stored, writer.fd, cancelled=self._cancelled)
-            if found != diff_id:
-                raise mistake(f"{source} unpacks to {found}, its config says {diff_id}", hint="the image is damaged")
-            return writer.commit(found, size)
+    def compressed(self, diff_id: Digest, path: Path, codec: str) -> tuple[Digest, int, Path]:
+        """A tar's compressed form: made once a codec, its library's version and the machine's kind, remembered by diff_id."""
+        version = codec_version(codec)
+        known = self._store.compressed(diff_id, version)
+        if known is not None and (blob := self._store.blob(known[0])) is not None:
+            return *known, blob
+        with self._store.blob_writer() as writer, path.open("rb") as source:
+            digest, size = compress(source.fileno(), writer.fd, codec, cancelled=self._cancelled)
+            blob = writer.commit(digest, size)
+        self._store.set_compressed(diff_id, version, digest, size)
+        return digest, size, blob
 
     def _known_blob(self, output: LayerOutput) -> tuple[Digest, int, Path] | None:
         store = self._store

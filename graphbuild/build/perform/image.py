@@ -17,7 +17,6 @@ from graphbuild.build.keys import Field
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
 from graphbuild.image.write import ImageContent, ImageLayer, manifest_of, write_docker_archive, write_layout, write_oci_archive
-from graphbuild.layers.compression import codec_version, compress
 from graphbuild.rules.actions import Image, ImageExport
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.digest import Digest
@@ -110,7 +109,7 @@ def _image_layers(layers: list[tuple[LayerOutput, str]], codec: str, world: Worl
     def one(pair: tuple[LayerOutput, str]) -> ImageLayer:
         layer, created_by = pair
         diff_id, size, path = world.forms.blob(layer)
-        compressed = _compressed(diff_id, path, codec, world) if codec != "none" else None
+        compressed = world.forms.compressed(diff_id, path, codec) if codec != "none" else None
         return ImageLayer(diff_id, size, path, compressed, created_by)
 
     task.progress(0, len(layers), "layers")
@@ -118,16 +117,3 @@ def _image_layers(layers: list[tuple[LayerOutput, str]], codec: str, world: Worl
         return tuple(map(one, layers))
     with ThreadPoolExecutor(min(len(layers), world.settings.jobs, os.cpu_count() or 1)) as pool:
         return tuple(pool.map(one, layers))
-
-
-def _compressed(diff_id: Digest, path: Path, codec: str, world: World) -> tuple[Digest, int, Path]:
-    """A layer's compressed blob: made once a codec, its library's version and the machine's kind, remembered by diff_id."""
-    version = codec_version(codec)
-    known = world.store.compressed(diff_id, version)
-    if known is not None and (blob := world.store.blob(known[0])) is not None:
-        return *known, blob
-    with world.store.blob_writer() as writer, path.open("rb") as source:
-        digest, size = compress(source.fileno(), writer.fd, codec, cancelled=world.cancelled)
-        blob = writer.commit(digest, size)
-    world.store.set_compressed(diff_id, version, digest, size)
-    return digest, size, blob
