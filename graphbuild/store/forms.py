@@ -18,7 +18,7 @@ from graphbuild.layers.tar_write import Earlier, write_layer_tar
 from graphbuild.store.actions import LayerOutput
 from graphbuild.store.store import Store
 from graphbuild.values.digest import Digest
-from graphbuild.values.entry import Entry, encode_index
+from graphbuild.values.entry import Entry, encode_index, tree_digest
 from graphbuild.values.errors import mistake
 
 
@@ -77,6 +77,21 @@ class Forms:
             return os.open(os.path.join(folder, entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
         return self.write_blob(output.tree, self._store.index(output.tree), open_file)
+
+    def flattened(self, stack: Stack) -> Digest:
+        """The tree of one layer on nothing that shows what the stack shows; its tar is in the store."""
+        entries = stack.flatten()
+        homes = {entry.path: layer for entry, layer in stack.walk()}
+
+        def open_file(entry: Entry) -> int:
+            return os.open(os.path.join(os.fsencode(homes[entry.path].folder()), entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+        encoded = encode_index(entries, self._epoch)
+        tree = tree_digest(encoded)
+        if not self._store.has_layer(tree):
+            self.write_blob(tree, entries, open_file)
+            self._store.put_layer(encoded, folder=None)
+        return tree
 
     def adopt(self, open_stored: Callable[[], BinaryIO], diff_id: Digest, source: str) -> Digest | None:
         """Take in a layer that somebody else made, from its compressed or plain tar: its tree, None where it holds nothing.
