@@ -75,6 +75,10 @@ def _command(name: str) -> Callable[..., int]:
         from graphbuild.cli import cache, inspect
 
         return {"cache": cache.cache, "schema": inspect.schema, "completion": inspect.completion}[name]
+    if name == "image":
+        from graphbuild.cli import image
+
+        return image.image
     if name == "shell":
         from graphbuild.cli import shell
 

@@ -51,6 +51,15 @@ class Library:
             raise mistake(f"no image {text}", hint=self._suggestion(text) or "`graphbuild image ls` lists those that are there")
         return image
 
+    def name_of(self, text: str, image: StoredImage) -> str:
+        """The full name by which `text` found an image; "" where it was an id."""
+        try:
+            full = parse_reference(text).full
+        except ValueError:
+            return ""
+        named = self.store.images.named(full)
+        return full if named is not None and named.id == image.id else ""
+
     def _named(self, text: str) -> StoredImage | None:
         try:
             reference = parse_reference(text)

@@ -79,7 +79,7 @@ class Forms:
         return self.write_blob(output.tree, self._store.index(output.tree), open_file)
 
     def flattened(self, stack: Stack) -> Digest:
-        """The tree of one layer on nothing that shows what the stack shows; its tar is in the store."""
+        """The tree of one layer on nothing that shows what the stack shows."""
         entries = stack.flatten()
         homes = {entry.path: layer for entry, layer in stack.walk()}
 

@@ -92,6 +92,12 @@ class Images:
         with reported(self._root):
             return {name: sha256(key.hex()) for name, key in self._database.all("SELECT name, id FROM names ORDER BY name")}
 
+    def users(self, image: Digest) -> list[str]:
+        """The names of the containers that are made of an image."""
+        with reported(self._root):
+            rows = self._database.all("SELECT name FROM containers WHERE instr(refs, ?) ORDER BY name", (refer.blob(image),))
+        return [name for (name,) in rows]
+
     def set_name(self, name: str, image: Digest) -> None:
         """Give an image a name. KeyError for an image that is not there."""
         with reported(self._root), self._gate, self._database.write() as rows:

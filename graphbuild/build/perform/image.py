@@ -16,9 +16,19 @@ from graphbuild.build.exports import size_on_disk
 from graphbuild.build.keys import Field
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
-from graphbuild.image.write import ImageContent, ImageLayer, manifest_of, write_docker_archive, write_layout, write_oci_archive
+from graphbuild.image.reference import Reference
+from graphbuild.image.write import (
+    ImageContent,
+    ImageLayer,
+    manifest_of,
+    parse_tags,
+    write_docker_archive,
+    write_layout,
+    write_oci_archive,
+)
 from graphbuild.rules.actions import Image, ImageExport
 from graphbuild.store.actions import LayerOutput, Outputs
+from graphbuild.store.images import StoredImage, StoredLayer
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry, Kind, encode_index, tree_digest
 
@@ -42,10 +52,13 @@ def prepare_image(action: Image, world: World) -> Prepared:
     )
     plain = msgspec.msgpack.encode([[field.name, field.value] for field in fields])
 
+    def parts() -> list[tuple[LayerOutput, str]]:
+        return [*zip(layers, history, strict=True), *_restored(action, world)]
+
     def content(task: Task) -> ImageContent:
         return ImageContent(
             config=config,
-            layers=_image_layers([*zip(layers, history, strict=True), *_restored(action, world)], wanted, world, task),
+            layers=_image_layers(parts(), wanted, world, task),
             annotations=action.annotations,
             created=world.settings.epoch,
             tags=action.tags,
@@ -59,15 +72,21 @@ def prepare_image(action: Image, world: World) -> Prepared:
         image_id = world.store.put_blob(manifest_of(made, "none")[0])
         return Outputs(tuple(layers), config=config, blob=image_id, size=sum(layer.size for layer in made.layers))
 
-    def current(_outputs: Outputs) -> str:
-        reasons = (world.exports.outdated(world.place(export.path), stamp(export)) for export in action.exports)
+    def current(outputs: Outputs) -> str:
+        reasons = [world.exports.outdated(world.place(export.path), stamp(export)) for export in action.exports]
+        reasons += [f"{tag.familiar} is another image" for tag in _other_tags(action, outputs, world)]
         return "; ".join(reason for reason in reasons if reason)
 
-    def deliver(_outputs: Outputs, task: Task) -> None:
+    def deliver(outputs: Outputs, task: Task) -> None:
         stale = [export for export in action.exports if world.exports.outdated(world.place(export.path), stamp(export))]
-        if not stale:
+        others = _other_tags(action, outputs, world)
+        if not stale and not others:
             return
         made = content(task)
+        if others:
+            labels = [str(ref.label) for _, ref in world.made(action.layers)]
+            stored = zip(made.layers, (output for output, _ in parts()), [*labels, ""], strict=False)
+            _name(others, outputs, [_stored(layer, output, label, world) for layer, output, label in stored], world)
         for export in stale:
             destination = world.destination(export.path)
             digest = _write_image(made, export.format, codec, destination)
@@ -75,6 +94,23 @@ def prepare_image(action: Image, world: World) -> Prepared:
             task.exported(export.path, export.format, size_on_disk(destination), str(digest))
 
     return Prepared(fields, perform, current, deliver)
+
+
+def _other_tags(action: Image, outputs: Outputs, world: World) -> list[Reference]:
+    """The tags that do not name this image in the store yet."""
+    images = world.store.images
+    tags = parse_tags(action.tags)
+    return [tag for tag in tags if (named := images.named(tag.full)) is None or named.id != outputs.blob]
+
+
+def _stored(layer: ImageLayer, output: LayerOutput, label: str, world: World) -> StoredLayer:
+    return StoredLayer(layer.diff_id, output.tree, sum(entry.size for entry in world.store.index(output.tree)), label)
+
+
+def _name(tags: list[Reference], outputs: Outputs, layers: list[StoredLayer], world: World) -> None:
+    """Keep the image in the store under its tags, for `graphbuild image` and `graphbuild container`."""
+    assert outputs.blob is not None, "an image has an id"
+    world.store.images.put(StoredImage(outputs.blob, tuple(layers), built=True), [tag.full for tag in tags])
 
 
 def _needs_compression(action: Image) -> bool:
