@@ -22,7 +22,8 @@ from graphbuild.layers.folder import materialize
 from graphbuild.layers.stack import Layer, Stack
 from graphbuild.layers.tar_write import Earlier, write_layer_tar
 from graphbuild.network import Network
-from graphbuild.rules.actions import Action, ConfigExpression, Folder, Ref, stands_on
+from graphbuild.rules.actions import Action, Folder, stands_on
+from graphbuild.rules.refs import ConfigExpression, Ref
 from graphbuild.sandbox.job import Limits, Sandbox
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.store.store import Store
