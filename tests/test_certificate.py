@@ -9,7 +9,7 @@ import pytest
 
 from graphbuild.build.certificate import write_certificate
 from graphbuild.build.inputs import Inputs
-from graphbuild.rules.actions import Sources
+from graphbuild.rules.refs import Sources
 from graphbuild.start import unchanged
 
 FOLDERS, FILES = 60, 100

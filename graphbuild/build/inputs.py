@@ -21,7 +21,7 @@ from graphbuild.build.glob import Match, ignore_matcher, is_literal, literal_pre
 from graphbuild.build.hashing import hash_files
 from graphbuild.build.statcache import StatCache
 from graphbuild.layers.cancel import Cancel, check, never
-from graphbuild.rules.actions import Sources
+from graphbuild.rules.refs import Sources
 from graphbuild.values.entry import Kind
 from graphbuild.values.errors import mistake
 

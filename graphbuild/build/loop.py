@@ -20,7 +20,8 @@ from graphbuild.build.perform import Prepared, prepare, reads_workspace, warm_up
 from graphbuild.build.world import World
 from graphbuild.graph.analyze import Graph, Node
 from graphbuild.layers.cancel import Cancelled
-from graphbuild.rules.actions import Ref, exported, is_volatile
+from graphbuild.rules.actions import exported, is_volatile
+from graphbuild.rules.refs import Ref
 from graphbuild.schedule import Schedule
 from graphbuild.store.actions import LastRun, Outputs, Record
 from graphbuild.values.digest import Digest

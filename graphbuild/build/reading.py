@@ -8,7 +8,8 @@ from graphbuild.build.inputs import Inputs
 from graphbuild.graph.analyze import Node
 from graphbuild.image.read import open_image
 from graphbuild.network import Network, download
-from graphbuild.rules.actions import ConfigExpression, Fetch, ImportImage, Ref
+from graphbuild.rules.actions import Fetch, ImportImage
+from graphbuild.rules.refs import ConfigExpression, Ref
 from graphbuild.store.store import Store
 from graphbuild.values.config import Config, ConfigPatch, apply_patch
 from graphbuild.values.digest import sha256

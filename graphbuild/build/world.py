@@ -15,7 +15,8 @@ from graphbuild.build.inputs import Inputs
 from graphbuild.image.place import writing
 from graphbuild.layers.stack import Layer, Stack
 from graphbuild.network import Network
-from graphbuild.rules.actions import Action, ConfigExpression, Folder, Ref, stands_on
+from graphbuild.rules.actions import Action, Folder, stands_on
+from graphbuild.rules.refs import ConfigExpression, Ref
 from graphbuild.sandbox.job import Limits, Sandbox
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.store.forms import Forms

@@ -16,7 +16,8 @@ from graphbuild.build.world import BuildSettings, World, machine_of
 from graphbuild.cli.session import Session, agents, secrets, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
-from graphbuild.rules.actions import Ref, is_volatile
+from graphbuild.rules.actions import is_volatile
+from graphbuild.rules.refs import Ref
 from graphbuild.sandbox.job import Limits
 from graphbuild.sandbox.namespace import Identity, enter
 from graphbuild.sandbox.sandbox import BubblewrapSandbox

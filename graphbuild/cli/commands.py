@@ -38,6 +38,12 @@ class CommandHost:
         self._options = options
         self._root = find_site(Path.cwd(), None).root
 
+    @property
+    def platform(self) -> str:
+        from graphbuild.build.world import oci_architecture
+
+        return f"linux/{oci_architecture()}"
+
     def build(self, targets: Mapping[str, Mapping[str, Any]], labels: Sequence[str], *, repeatable: bool = True) -> int:
         from graphbuild.cli.build import run
 

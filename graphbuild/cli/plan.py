@@ -13,7 +13,7 @@ from graphbuild.build.perform import prepare
 from graphbuild.build.world import World
 from graphbuild.cli.session import Session
 from graphbuild.graph.analyze import Graph, Node
-from graphbuild.rules.actions import Ref
+from graphbuild.rules.refs import Ref
 from graphbuild.schedule import Schedule
 from graphbuild.values.errors import EXIT_OK, GraphbuildError
 

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from graphbuild.graph.configure import Configured, Workspace, configure_all
-from graphbuild.rules.actions import Action, Mount, Ref, SourceMount, StackMount, Union, WorkspaceFile, exported, references
+from graphbuild.rules.actions import Action, Union, exported
 from graphbuild.rules.api import Analysis, Context, Origin, Reader, Settings, Snapshot, Target, workspace_path
+from graphbuild.rules.mounts import Mount, SourceMount, StackMount
+from graphbuild.rules.refs import Ref, WorkspaceFile, references
 from graphbuild.spec.model import BindMount, Common, FilledCache
 from graphbuild.values.config import ConfigPatch
 from graphbuild.values.errors import EXIT_BUG, GraphbuildError, Problem, SpecPath, mistake

@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
-from graphbuild.rules.actions import Action, ConfigExpression, Ref
+from graphbuild.rules.actions import Action
+from graphbuild.rules.refs import ConfigExpression, Ref
 from graphbuild.values.config import Config, ConfigPatch
 from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import Label

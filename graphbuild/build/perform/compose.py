@@ -13,7 +13,8 @@ from graphbuild.layers.compression import open_stream
 from graphbuild.layers.deb import open_data
 from graphbuild.layers.overlap import covered_symlinks, overlaps
 from graphbuild.layers.stack import Stack
-from graphbuild.rules.actions import ArchivePart, Assemble, DirectoryPart, FilePart, Flatten, Part, Ref, SymlinkPart, Union
+from graphbuild.rules.actions import ArchivePart, Assemble, DirectoryPart, FilePart, Flatten, Part, SymlinkPart, Union
+from graphbuild.rules.refs import Ref
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.entry import encode_index
 from graphbuild.values.errors import GraphbuildError, Problem

@@ -16,7 +16,8 @@ from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.perform.select import Selected, select
 from graphbuild.build.world import World
 from graphbuild.layers.stack import Stack
-from graphbuild.rules.actions import Copy, Sources
+from graphbuild.rules.actions import Copy
+from graphbuild.rules.refs import Sources
 from graphbuild.sandbox.users import resolve_owner
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.digest import Digest

@@ -10,7 +10,8 @@ from graphbuild.image.read import SourceImage, open_image
 from graphbuild.layers.cancel import Cancellable
 from graphbuild.layers.compression import open_stream
 from graphbuild.layers.tar_read import unpack
-from graphbuild.rules.actions import ImportImage, ImportTar, Ref, WorkspaceFile
+from graphbuild.rules.actions import ImportImage, ImportTar
+from graphbuild.rules.refs import Ref, WorkspaceFile
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.entry import Kind, encode_index
 from graphbuild.values.errors import mistake

@@ -5,7 +5,7 @@ import msgspec
 from graphbuild.build.glob import escape
 from graphbuild.build.inputs import SourceFile
 from graphbuild.build.world import World
-from graphbuild.rules.actions import Sources, WorkspaceFile
+from graphbuild.rules.refs import Sources, WorkspaceFile
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry, Kind, encode_index, tree_digest
 

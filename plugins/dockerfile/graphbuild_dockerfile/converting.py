@@ -1,7 +1,6 @@
 """`graphbuild convert DOCKERFILE`: a Dockerfile as a build.yaml that a person would be glad to own."""
 
 import os
-import platform
 import posixpath
 import sys
 from collections.abc import Mapping
@@ -21,8 +20,6 @@ from graphbuild_dockerfile.symbols import Differs, Symbols, arguments, chosen, m
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def declare(parser: "ArgumentParser") -> None:
@@ -147,8 +144,7 @@ class _Source:
                 folders[named[name].path] = self.places.of(place)
                 ignored = os.path.join(place, ".dockerignore")
                 ignores[named[name].path] = self.places.file(ignored) if os.path.isfile(ignored) else ""
-        machine = platform.machine()
-        given = Given(folder, configs, named, platform=f"linux/{_ARCHITECTURES.get(machine, machine)}", target=options.target)
+        given = Given(folder, configs, named, platform=self.host.platform, target=options.target)
         for name in missing_images(self.program, given, self.args):
             targets[name] = _to_do(name)
         own = ("build.lock", posixpath.basename(options.output) or "build.yaml") if folders[folder.path] == "." else ()

@@ -19,10 +19,11 @@ from graphbuild.rules import (
     Ref,
     Snapshot,
 )
+from graphbuild_dockerfile.bases import is_image_name
 from graphbuild_dockerfile.environment import PATH
 from graphbuild_dockerfile.instructions import Copy, Instruction, Run
 from graphbuild_dockerfile.mounts import csv_fields
-from graphbuild_dockerfile.names import familiar, is_reference
+from graphbuild_dockerfile.names import familiar
 from graphbuild_dockerfile.program import Program, Stage
 from graphbuild_dockerfile.stages import Request, Stages
 from graphbuild_dockerfile.state import Plan, State
@@ -137,7 +138,7 @@ def missing_images(program: Program, given: Given, args: Mapping[str, str]) -> l
         except GraphbuildError:
             continue
         for name in names:
-            if name in ("", "scratch") or name.lower() in before or _DIGITS.fullmatch(name) or not is_reference(name):
+            if name in ("", "scratch") or name.lower() in before or _DIGITS.fullmatch(name) or not is_image_name(name):
                 continue
             if familiar(name) not in known:
                 found.setdefault(familiar(name), name)

@@ -1,4 +1,4 @@
-"""Mounts and puts, which actions have, as a build.yaml says them: plain data. What cannot be said is a `NotSaid`."""
+"""Runs, mounts and puts as a build.yaml says them: plain data. What cannot be said is a `NotSaid`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,12 +13,14 @@ from graphbuild.rules import (
     BlobItem,
     CacheMount,
     Checkout,
+    Config,
     Fetch,
     Folder,
     Mount,
     Pick,
     Put,
     Ref,
+    Run,
     SecretMount,
     StackMount,
     StackTree,
@@ -47,6 +49,24 @@ class Around(msgspec.Struct, frozen=True):
     actions: Mapping[Ref, Action]
     stack: Stack
     chosen: list[str]  # own files that wildcards would take: filled as they are seen
+
+
+def run_data(action: Run, command: str | list[str], config: Config, stack: Stack, *, alike: bool) -> Data:
+    """A step that runs. `config` flows down to it. Where it is not `alike`, it asks for what only a RUN of Docker finds."""
+    if not command:
+        raise NotSaid("an empty command does not convert")
+    (own,) = action.config
+    assert isinstance(own, Config)
+    flowing = dict(config.env)
+    env = {key: value for key, value in own.env if flowing.get(key) != value}
+    said: Data = {"command": command} | ({"env": env} if env else {})
+    if config.user.partition(":")[0] not in ("", "root", "0") or not alike:
+        said["like_docker"] = True
+    data: Data = {"run": said if len(said) > 1 else command}
+    visible = {mount.to: mount for mount in action.mounts if mount.to}  # the last one at a place
+    mounts = [mount for mount in action.mounts if not mount.to or visible[mount.to] is mount]
+    data |= {"mounts": [mount_data(mount, stack) for mount in mounts]} if mounts else {}
+    return data | ({"network": "host"} if action.network == "host" else {})
 
 
 def mount_data(mount: Mount, stack: Stack) -> Data:

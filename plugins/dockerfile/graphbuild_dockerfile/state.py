@@ -42,7 +42,6 @@ class State(msgspec.Struct):
     args: dict[str, str | None] = {}
     number: int = 0  # of the instruction that is walked, from 1
     cmd_set: bool = False
-    platform: str = ""
 
     def action(self, keyword: str) -> str:
         """What the action of the current instruction is called: stage, number in it, keyword."""
@@ -57,9 +56,9 @@ class State(msgspec.Struct):
         return self.config.workdir or "/"
 
 
-def child(parent: State, name: str, platform: str) -> State:
+def child(parent: State, name: str) -> State:
     """A stage that begins where another ends."""
-    return State(name, parent.config, dict(parent.env), parent.layers, dict(parent.args), platform=platform or parent.platform)
+    return State(name, parent.config, dict(parent.env), parent.layers, dict(parent.args))
 
 
 def problem(node: Node, file: str, message: str, hint: str = "") -> GraphbuildError:

@@ -45,6 +45,13 @@ def test_check_names_what_it_finds_and_fails(context):
     assert run(context, "web", "--check").returncode == 0
 
 
+def test_check_knows_what_is_ignored_and_what_platform_it_is(context):
+    (context / "web" / "Dockerfile").write_text("# check=experimental=all\nFROM base:$TARGETARCH\nCOPY a /a\n")
+    (context / "web" / ".dockerignore").write_text("a\n")
+    done = run(context, "web", "--check")
+    assert [line.split(":")[2].strip() for line in done.stdout.splitlines() if "Dockerfile:" in line] == ["CopyIgnoredFile"]
+
+
 def test_a_tree_comes_out_as_a_folder(context):
     done = run(context, "web", "-o", "dir:out")
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,58 @@
+"""What actions refer to: results of others, and files of the workspace or of a stack. Symbolic: digests take their place later."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from graphbuild.values.config import Config, ConfigPatch
+from graphbuild.values.label import Label
+
+
+class Ref(msgspec.Struct, frozen=True, order=True, gc=False):
+    """The result of one action of one target."""
+
+    label: Label
+    action: str
+
+    def __str__(self) -> str:
+        return f"{self.label}#{self.action}"
+
+
+# A config as an expression: folded left over an empty config. A Ref stands for the config its result carries; it and a Config
+# take the place of what was before.
+ConfigExpression = tuple[Ref | ConfigPatch | Config, ...]
+
+
+class Sources(msgspec.Struct, frozen=True, tag="sources"):
+    """Files of the workspace: `patterns` (gitignore-like globs, `!` excludes, last match wins) below `folder`.
+
+    `folder` is relative to the workspace root. A pattern may name a folder: all below it. `.graphbuildignore` applies.
+    """
+
+    folder: str
+    patterns: tuple[str, ...]
+
+
+class StackFiles(msgspec.Struct, frozen=True, tag="stack"):
+    """Files of another target's stack, by absolute globs; owners and modes are kept."""
+
+    layers: tuple[Ref, ...]
+    patterns: tuple[str, ...]
+
+
+class WorkspaceFile(msgspec.Struct, frozen=True, tag="file"):
+    """One file or folder of the workspace, relative to its root."""
+
+    path: str
+
+
+def references(value: object) -> Iterator[Ref]:
+    """Every Ref inside an action, in field order, with repetitions."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from references(item)
+    elif isinstance(value, msgspec.Struct) and not isinstance(value, (Label, ConfigPatch, Config)):
+        for name in value.__struct_fields__:
+            yield from references(getattr(value, name))
