@@ -22,6 +22,7 @@ from graphbuild.store.forms import Forms
 from graphbuild.store.images import StoredImage
 from graphbuild.store.store import Store
 from graphbuild.ui.text import size
+from graphbuild.values.config import Config
 from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, mistake
 
 _LIST = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED")
@@ -265,11 +266,13 @@ def _load(library: Library, options: Any) -> int:
 
 
 def _import(library: Library, options: Any) -> int:
+    from graphbuild.engine.changes import apply_changes
     from graphbuild.engine.importing import import_tar
 
     names = [full_name(options.name)] if options.name else []
+    config = apply_changes(Config(), options.change)
     with library.store.scratch() as scratch, _opened(options.source, scratch) as stream:
-        image = import_tar(library, stream, options.source, names=names, message=options.message, platform=options.platform)
+        image = import_tar(library, stream, options.source, names=names, config=config, message=options.message, platform=options.platform)
     library.store.sync()
     sys.stdout.write(f"{image.id}\n")
     return EXIT_OK
