@@ -95,7 +95,7 @@ class FolderTree:
             above = self._stat(folder) if folder else None
             known = None
             if not folder or (above is not None and stat.S_ISDIR(above.st_mode)):
-                known = self._inputs.watch(self._root + b"/" + path)
+                known = self._inputs.look(self._root + b"/" + path)
             return self._stats.setdefault(path, known)
 
     def _list(self, folder: bytes) -> list[bytes]:

@@ -56,6 +56,8 @@ class Inputs:
     def __init__(self, root: Path, cache_folder: Path, cancelled: Cancel = never) -> None:
         self.root = root
         self.watched: Watched = {}
+        self.pinned: set[bytes] = set()
+        self.visited: set[bytes] = set()
         self.racy = False
         self._cache_folder = cache_folder
         self._cancelled = cancelled
@@ -65,7 +67,17 @@ class Inputs:
         self._opening = threading.Lock()
 
     def watch(self, path: Path | bytes) -> os.stat_result | None:
-        """Note that the build depends on this path as it is now; its lstat, or None when it is not there."""
+        """Note that the build as a whole depends on this path as it is now (`pinned`); its lstat, or None when it is not there."""
+        self.pinned.add(os.fsencode(path))
+        return self.look(path)
+
+    def visit(self, folder: Path) -> None:
+        """Note that packages were looked for in this folder (`visited`)."""
+        self.visited.add(os.fsencode(folder))
+        self.look(folder)
+
+    def look(self, path: Path | bytes) -> os.stat_result | None:
+        """The same as `watch`, for a path that matters to an action which names it, or a folder above it, as a source."""
         folder, slash, name = os.fsencode(path).rpartition(b"/")
         names = self.watched.setdefault(folder + slash, {})
         try:
@@ -88,7 +100,7 @@ class Inputs:
         """One file of the workspace by its path from the root. GraphbuildError when it is missing or no regular file."""
         absolute = os.fsencode(self.root / path)
         self._refuse_links(path)
-        status = self.watch(absolute)
+        status = self.look(absolute)
         if status is None:
             raise mistake(f"no such file: {path}")
         if not stat.S_ISREG(status.st_mode):
@@ -100,7 +112,7 @@ class Inputs:
     def kind(self, path: str) -> Kind:
         """Whether a path of the workspace is a FILE, a DIRECTORY or a SYMLINK. GraphbuildError when it is none."""
         self._refuse_links(path)
-        status = self.watch(os.fsencode(self.root / path))
+        status = self.look(os.fsencode(self.root / path))
         if status is None:
             raise mistake(f"no such file or folder: {path}")
         for test, kind in ((stat.S_ISREG, Kind.FILE), (stat.S_ISDIR, Kind.DIRECTORY), (stat.S_ISLNK, Kind.SYMLINK)):
@@ -120,7 +132,7 @@ class Inputs:
             self.racy = True
         return sign
 
-    def _is_racy(self, sign: Signature) -> bool:
+    def is_racy(self, sign: Signature) -> bool:
         """Whether a file is too fresh to be remembered beyond this build: changed again, it might look the same."""
         return sign[1] >= self._settled or sign[2] >= self._settled
 
@@ -129,7 +141,7 @@ class Inputs:
         chosen = matcher(sources.patterns)
         positive = [pattern.strip("/") for pattern in sources.patterns if not pattern.startswith("!")]
         found: dict[bytes, Signature] = {}
-        for start in _starts(positive):
+        for start in starts(positive):
             self._refuse_links("/".join(part for part in (sources.folder, start) if part))
             every = len(positive) == len(sources.patterns)
             self._walk(folder, os.fsencode(start), chosen, self._ignored(sources.folder), found, all_below=every)
@@ -155,7 +167,7 @@ class Inputs:
 
         `all_below`: what is below a chosen folder is chosen, without asking.
         """
-        status = self.watch(os.path.join(folder, start) if start else folder)
+        status = self.look(os.path.join(folder, start) if start else folder)
         if status is None:
             return
         if not stat.S_ISDIR(status.st_mode):
@@ -230,7 +242,7 @@ class Inputs:
         unknown = sorted(files.keys() - digests.keys()) if len(digests) < len(files) else []
         for path, digest in zip(unknown, hash_files(folder, [(path, files[path][0]) for path in unknown], self._cancelled), strict=True):
             digests[path] = digest
-            if not self._is_racy(files[path]):
+            if not self.is_racy(files[path]):
                 cache.put(path, files[path], digest)
         cache.save()
         return digests
@@ -278,7 +290,7 @@ def _other(folder: bytes, path: bytes, sign: Signature) -> SourceFile:
     raise mistake(f"{os.fsdecode(absolute)} is neither a file, a folder nor a symlink", hint=f"exclude it, or list it in {IGNORE_FILE}")
 
 
-def _starts(patterns: Iterable[str]) -> Sequence[str]:
+def starts(patterns: Iterable[str]) -> Sequence[str]:
     """The folders to search, none below another."""
     starts: list[str] = []
     for start in sorted({literal_prefix(pattern) for pattern in patterns}):

@@ -76,8 +76,9 @@ class Loop:
         keep_going: bool,
         fresh: Callable[[Ref], bool],
         started: float,
+        others: int = 0,
     ) -> None:
-        """`fresh(ref)`: build it even if its result is known (`--no-cache`). `started`: time.monotonic() of the build's start."""
+        """`others`: actions beside the graph's that are known to be cached. `fresh(ref)`: build it even if its result is known (`--no-cache`). `started`: time.monotonic() of the build's start."""
         self._nodes: Sequence[Node] = list(graph.nodes.values())
         numbers = {node.ref: number for number, node in enumerate(self._nodes)}
         self._schedule = Schedule([[numbers[need] for need in node.needs] for node in self._nodes], keep_going=keep_going)
@@ -91,7 +92,7 @@ class Loop:
         self._inbox: queue.SimpleQueue[Event | tuple[int, Done] | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running = 0
-        self._counts = {"built": 0, "cached": 0, "failed": 0, "skipped": 0}
+        self._counts = {"built": 0, "cached": others, "failed": 0, "skipped": 0}
         self._saved = 0.0
         self._errors: list[GraphbuildError] = []
         self._lasts: list[tuple[str, LastRun]] = []

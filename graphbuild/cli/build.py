@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-from graphbuild.build.certificate import remove_certificate, write_certificate
+from graphbuild.build.certificate import code_files, refresh_certificate, remove_certificate, write_certificate
 from graphbuild.build.loop import Loop, Result, outputs_of
+from graphbuild.build.parts import Part, affected, read_parts, write_parts
 from graphbuild.build.world import BuildSettings, World, machine_of
 from graphbuild.cli.session import Session, agents, secrets, session
 from graphbuild.graph.analyze import Graph
@@ -28,6 +29,7 @@ from graphbuild.ui.progress import progress, wants_color
 from graphbuild.ui.summary import Results, outputs, totals
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
+from graphbuild.values.certificate import Stale
 from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
 from graphbuild.values.label import Label
@@ -41,7 +43,8 @@ def run(options: Any, spec: PackageSpec | None = None) -> int:
     certificate = certificate_path(sys.argv[1:])  # as `start` looks for it: outside of the namespaces, where the user has another id
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
     with interruptible() as stop, session(options, report, stop.asked, spec) as opened:
-        labels = opened.selected(options.labels)
+        part = _part(options, opened)
+        labels = part.labels if part else opened.selected(options.labels)
         graph = opened.graph(labels, locked=options.locked)
         given = secrets(options.secret)
         try:
@@ -51,26 +54,37 @@ def run(options: Any, spec: PackageSpec | None = None) -> int:
 
                     return show_plan(opened, graph, world, fresh(options.no_cache, opened))
                 stop.gently = True
-                remove_certificate(certificate)
+                if part is None:  # else it is true still, and says so until there is a newer one
+                    remove_certificate(certificate)
                 results = Results()
                 with _listener(options, opened, results, given, started) as listener:
-                    result = _build(opened, graph, world, labels, listener, options, started)
+                    others = part.actions - len(graph.nodes) if part else 0
+                    result = _build(opened, graph, world, labels, listener, options, started, others)
             opened.store.sync()
             _say(results, options.progress)
             if result.finished.status == "ok" and _repeatable(options) and not graph.warnings and not volatile(graph):
-                _certify(certificate, opened, graph, result)
+                _certify(certificate, opened, graph, result, options.stale if part else None)
             return _exit_code(result)
         finally:
             opened.store.sweep()  # also when it failed: what fills the disk may be what it threw away
 
 
 def _build(
-    opened: Session, graph: Graph, world: World, labels: Sequence[Label], listener: Listener, options: Any, started: float
+    opened: Session,
+    graph: Graph,
+    world: World,
+    labels: Sequence[Label],
+    listener: Listener,
+    options: Any,
+    started: float,
+    others: int,
 ) -> Result:
     workspace, jobs = str(opened.project.root), world.settings.jobs
-    listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes)), 0.0)
+    listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes) + others), 0.0)
     again = fresh(options.no_cache, opened)
-    return Loop(graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started).run()
+    return Loop(
+        graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started, others=others
+    ).run()
 
 
 def fresh(named: list[str] | None, opened: Session) -> Callable[[Ref], bool]:
@@ -143,11 +157,30 @@ def _say(results: Results, mode: str) -> None:
         sys.stderr.write(totals(finished))
 
 
-def _certify(certificate: str, opened: Session, graph: Graph, result: Result) -> None:
+def _part(options: Any, opened: Session) -> Part | None:
+    """The targets that matter, where the certificate of this command line nearly holds; None: all of them."""
+    if options.stale is None or not _repeatable(options) or options.command != "run" or options.dry_run:
+        return None
+    path, (folders, _, _, token), changed = options.stale
+    parts = read_parts(path, token)
+    if parts is None:
+        return None
+    known = {folder: names.split(b"\0") for folder, names, _ in folders}
+    return affected(parts, changed, known, opened.project.root, opened.project.settings.ignore)
+
+
+def _certify(certificate: str, opened: Session, graph: Graph, result: Result, stale: Stale | None) -> None:
+    """`stale`: the certificate of which a part was looked at."""
     project = opened.project
-    said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
     places = [project.root / path for path in outputs_of(graph)]
-    write_certificate(certificate, project.inputs, places, opened.store.generation, project.builtins.named, said)
+    if stale is not None:
+        refresh_certificate(stale, project.inputs, places)
+        return
+    if project.inputs.racy:
+        return
+    said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
+    token = write_parts(certificate, graph, project.inputs, map(os.fsencode, (*code_files(), str(opened.store.generation))))
+    write_certificate(certificate, project.inputs, places, opened.store.generation, project.builtins.named, said, token)
 
 
 def _repeatable(options: Any) -> bool:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from graphbuild.layers.cancel import Cancelled
 from graphbuild.rules.commands import Command
+from graphbuild.values.certificate import Stale
 from graphbuild.values.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError, lacking
 
 
-def main(arguments: list[str]) -> int:
-    """Run a command line (without the program's name). Returns the exit code."""
+def main(arguments: list[str], stale: Stale | None = None) -> int:
+    """Run a command line (without the program's name). Returns the exit code. `stale`: its certificate, if that nearly holds."""
     try:
-        return _dispatch(arguments)
+        return _dispatch(arguments, stale)
     except GraphbuildError as error:
         show_problems(error)
         return error.exit_code
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
         return _bug(error)
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str], stale: Stale | None) -> int:
     if not sys.platform.startswith("linux"):
         raise lacking("graphbuild runs on Linux: it needs overlayfs and namespaces", "run it in a Linux machine or container")
     from graphbuild.cli.parser import OWN, parse, parser
@@ -40,6 +41,7 @@ def _dispatch(arguments: list[str]) -> int:
     if options.command is None:
         parser(plugins).print_help()
         return EXIT_OK
+    options.stale = stale
     if getattr(options, "directory", None):
         _change_directory(options.directory)
     for added in plugins:

@@ -63,7 +63,7 @@ def _prepare_image(action: ImportImage, world: World) -> Prepared:
     """An image is named by its manifest: the config's digest and the layers' are all that a key needs."""
     if isinstance(action.source, WorkspaceFile) and world.inputs.kind(action.source.path) is Kind.DIRECTORY:
         path = world.inputs.root / action.source.path
-        world.inputs.watch(path / "index.json")
+        world.inputs.look(path / "index.json")
     else:
         path = content_of(action.source, world)[0]
     image = open_image(path, reference=action.reference, platform=action.platform, source=name_of(action.source))
