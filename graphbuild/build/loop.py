@@ -351,6 +351,7 @@ class Performance:
         log = self._world.store.log(self._key) if self._key else None
         failure = Failure(
             declared=f"{self._node.file}:{self._node.line}",
+            text=self._node.text,
             command=next((note.removeprefix("command: ") for note in problem.notes if note.startswith("command: ")), ""),
             exit_code=self._exit_code,
             output=tuple(line for line in self._tail.decode("utf-8", "replace").split("\n")[-_TAIL:] if line),

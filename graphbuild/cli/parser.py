@@ -146,6 +146,7 @@ def _plugin(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", com
     command.declare(parser)
     parser.set_defaults(no_cache=None)
     if command.builds:
+        parser.add_argument("--explain", action="store_true", help="say why the last run built what it did, and build nothing")
         _building(parser)
     else:
         _project(parser)
