@@ -23,11 +23,11 @@ from graphbuild.layers.stack import Layer, Stack
 from graphbuild.layers.tar_write import Earlier, write_layer_tar
 from graphbuild.network import Network
 from graphbuild.rules.actions import Action, Folder, stands_on
-from graphbuild.rules.refs import ConfigExpression, Ref
+from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref
 from graphbuild.sandbox.job import Limits, Sandbox
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.store.store import Store
-from graphbuild.values.config import Config, ConfigPatch, apply_patch
+from graphbuild.values.config import Config, ConfigPatch, Past, apply_patch
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry
 from graphbuild.values.errors import mistake
@@ -138,6 +138,8 @@ class World:
                     config = part
                 case ConfigPatch():
                     config = apply_patch(config, part)
+                case HistoryEntry():
+                    pass
         return config
 
     def folder_tree(self, folder: Folder, make: Callable[[], FolderTree]) -> FolderTree:
@@ -159,9 +161,30 @@ class World:
         config = self.config(expression)
         return config if config.architecture else msgspec.structs.replace(config, architecture=oci_architecture())
 
-    def history(self, refs: Iterable[Ref]) -> tuple[str, ...]:
-        """What made each layer of a stack, in the order of `outputs`."""
-        return tuple(f"{type(self._actions[ref]).__name__.upper()} {ref.label}" for _, ref in self.made(refs))
+    def history(self, refs: Iterable[Ref], expression: ConfigExpression) -> tuple[Past, ...]:
+        """What made each layer of a stack, in the order of `outputs`, and what the expression says of the config in between."""
+        said: dict[Digest, Past] = {}
+        after: dict[Digest | None, list[Past]] = {None: []}
+        last = None
+        for layer, past in self._pasts(expression):
+            if layer is None:
+                after[last].append(msgspec.structs.replace(past, empty=True))
+            else:
+                said[layer], last = past, layer
+                after.setdefault(layer, [])
+        made = [(output.tree, Past(f"{type(self._actions[ref]).__name__.upper()} {ref.label}")) for output, ref in self.made(refs)]
+        return (*after[None], *(past for tree, own in made for past in (said.get(tree, own), *after.get(tree, ()))))
+
+    def _pasts(self, expression: ConfigExpression) -> Iterator[tuple[Digest | None, Past]]:
+        """The entries of a history, each with the layer that it is about."""
+        for part in expression:
+            match part:
+                case Ref():
+                    yield from self.results[part].history
+                case HistoryEntry(layer=Ref() as layer) if self.results[layer].layers:
+                    yield from ((output.tree, Past(part.text)) for output in self.results[layer].layers)
+                case HistoryEntry():
+                    yield None, Past(part.text)
 
     def place(self, path: str) -> Path:
         """Where an output goes: below the workspace, or below the folder that `-o` names."""

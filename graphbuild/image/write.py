@@ -31,7 +31,7 @@ from graphbuild.image.model import (
 from graphbuild.image.place import copy_range, place_file, place_folder, writing
 from graphbuild.image.reference import Reference, parse_reference
 from graphbuild.image.source import blob_name
-from graphbuild.values.config import Config
+from graphbuild.values.config import Config, Past
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.errors import mistake
 
@@ -46,7 +46,6 @@ class ImageLayer(msgspec.Struct, frozen=True):
     size: int
     blob: Path
     compressed: tuple[Digest, int, Path] | None = None
-    created_by: str = ""
 
 
 class ImageContent(msgspec.Struct, frozen=True):
@@ -57,6 +56,7 @@ class ImageContent(msgspec.Struct, frozen=True):
     annotations: tuple[tuple[str, str], ...] = ()
     created: int = 0
     tags: tuple[str, ...] = ()
+    history: tuple[Past, ...] = ()
 
 
 class _Member(msgspec.Struct, frozen=True):
@@ -79,8 +79,7 @@ def manifest_of(content: ImageContent, codec: str) -> tuple[bytes, bytes, Digest
     ValueError where a layer lacks that form.
     """
     layers = content.layers
-    history = [layer.created_by for layer in layers]
-    config = encode(to_oci(content.config, [layer.diff_id for layer in layers], history, content.created))
+    config = encode(to_oci(content.config, [layer.diff_id for layer in layers], content.history, content.created))
     config_digest = sha256(hashlib.sha256(config).hexdigest())
     media_type = OCI_LAYER + LAYER_SUFFIX[codec]
     stored = [_stored(layer, codec) for layer in layers]

@@ -20,6 +20,7 @@ from graphbuild.image.write import ImageContent, ImageLayer, manifest_of, write_
 from graphbuild.layers.compression import codec_version, compress
 from graphbuild.rules.actions import Image, ImageExport
 from graphbuild.store.actions import LayerOutput, Outputs
+from graphbuild.values.config import Past
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry, Kind, encode_index, tree_digest
 
@@ -32,21 +33,27 @@ def prepare_image(action: Image, world: World) -> Prepared:
     codec = action.compression or world.settings.compression
     wanted = codec if _needs_compression(action) else "none"
     layers = world.outputs(action.layers)
-    history = world.history(action.layers)
+    history = world.history(action.layers, action.config)
     fields = (
         Field("action", "image"),
         Field("config", msgspec.json.encode(config).decode()),
-        Field("layers", [[layer.tree.hex, str(layer.diff_id or "")] for layer in layers], history),
-        Field("history", list(history)),
+        Field(
+            "layers",
+            [[layer.tree.hex, str(layer.diff_id or "")] for layer in layers],
+            tuple(past.created_by for past in history if not past.empty),
+        ),
+        Field("history", [msgspec.to_builtins(past) for past in history]),
         Field("compression", codec),
         Field("epoch", world.settings.epoch),
     )
     plain = msgspec.msgpack.encode([[field.name, field.value] for field in fields])
 
     def content(task: Task) -> ImageContent:
+        restored = _restored(action, world)
         return ImageContent(
             config=config,
-            layers=_image_layers([*zip(layers, history, strict=True), *_restored(action, world)], wanted, world, task),
+            layers=_image_layers([*layers, *restored], wanted, world, task),
+            history=(*history, *(Past(_RESTORED) for _ in restored)),
             annotations=action.annotations,
             created=world.settings.epoch,
             tags=action.tags,
@@ -87,7 +94,7 @@ def _write_image(content: ImageContent, format_: str, codec: str, destination: P
     return writers[format_](content, codec, destination) if format_ in writers else write_docker_archive(content, destination)
 
 
-def _restored(action: Image, world: World) -> list[tuple[LayerOutput, str]]:
+def _restored(action: Image, world: World) -> list[LayerOutput]:
     """The layer that gives implicit directories their attributes back; none where they are what every engine makes of them."""
     stack = world.stack(action.layers)
     found = (stack.lookup(path) for path in stack.implicit())
@@ -97,24 +104,23 @@ def _restored(action: Image, world: World) -> list[tuple[LayerOutput, str]]:
     encoded = encode_index(entries, world.settings.epoch)
     tree = tree_digest(encoded)
     world.write_blob(tree, entries, _no_content)
-    return [(LayerOutput(world.store.put_layer(encoded, folder=None)), _RESTORED)]
+    return [LayerOutput(world.store.put_layer(encoded, folder=None))]
 
 
 def _no_content(entry: Entry) -> int:
     raise AssertionError(f"a directory has no content: {entry.path!r}")
 
 
-def _image_layers(layers: list[tuple[LayerOutput, str]], codec: str, world: World, task: Task) -> tuple[ImageLayer, ...]:
+def _image_layers(layers: list[LayerOutput], codec: str, world: World, task: Task) -> tuple[ImageLayer, ...]:
     """The layers as blobs, large ones compressed side by side: the libraries leave the interpreter free while they work."""
 
-    def one(pair: tuple[LayerOutput, str]) -> ImageLayer:
-        layer, created_by = pair
+    def one(layer: LayerOutput) -> ImageLayer:
         diff_id, size, path = world.blob(layer)
         compressed = _compressed(diff_id, path, codec, world) if codec != "none" else None
-        return ImageLayer(diff_id, size, path, compressed, created_by)
+        return ImageLayer(diff_id, size, path, compressed)
 
     task.progress(0, len(layers), "layers")
-    if sum(entry.size for layer, _ in layers for entry in world.layer(layer).entries) < _WORTH_THREADS:
+    if sum(entry.size for layer in layers for entry in world.layer(layer).entries) < _WORTH_THREADS:
         return tuple(map(one, layers))
     with ThreadPoolExecutor(min(len(layers), world.settings.jobs, os.cpu_count() or 1)) as pool:
         return tuple(pool.map(one, layers))

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from graphbuild.build.keys import Field, Fields
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
@@ -71,6 +73,7 @@ def _prepare_image(action: ImportImage, world: World) -> Prepared:
         Field("action", "import-image"),
         Field("config", repr(image.config)),
         Field("layers", [str(layer.diff_id) for layer in image.layers]),
+        Field("history", [msgspec.to_builtins(past) for past in image.history]),
         Field("epoch", world.settings.epoch),
     )
     return Prepared(fields, lambda task: _import_image(image, name_of(action.source), world, task))
@@ -78,13 +81,17 @@ def _prepare_image(action: ImportImage, world: World) -> Prepared:
 
 def _import_image(image: SourceImage, name: str, world: World, task: Task) -> Outputs:
     layers: list[LayerOutput] = []
+    trees: list[Digest | None] = []
     for number, layer in enumerate(image.layers):
         task.progress(number, len(image.layers), "layers")
         path = _layer_blob(image, number, layer.diff_id, world)
         tree = _unpacked(path, f"{name} layer {layer.diff_id.short}", world)
+        trees.append(tree)
         if tree is not None:
             layers.append(LayerOutput(tree, layer.diff_id))
-    return Outputs(tuple(layers), config=image.config, size=sum(layer.size for layer in image.layers))
+    above = iter(trees)
+    history = tuple((None if past.empty else next(above), past) for past in image.history)
+    return Outputs(tuple(layers), config=image.config, size=sum(layer.size for layer in image.layers), history=history)
 
 
 def _unpacked(path: Path, source: str, world: World) -> Digest | None:

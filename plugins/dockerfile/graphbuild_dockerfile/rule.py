@@ -73,7 +73,7 @@ def dockerfile(context: Context, attributes: Dockerfile) -> Analysis:
     labels = dict(state.config.labels) | attributes.labels
     state.change(labels=tuple(sorted(labels.items())))
     needs = tuple(need for snapshot in request.contexts.values() if isinstance(snapshot, Snapshot) for need in snapshot.needs)
-    snapshot = Snapshot(state.layers, (state.config,), needs)
+    snapshot = Snapshot(state.layers, (*state.history, state.config), needs)
     return Analysis(tuple(plan.actions), (snapshot,), tuple(plan.origins), _warnings(stages, request))
 
 
