@@ -9,7 +9,7 @@ from graphbuild.graph.analyze import Node
 from graphbuild.image.read import open_image
 from graphbuild.network import Network, download
 from graphbuild.rules.actions import Fetch, ImportImage
-from graphbuild.rules.refs import ConfigExpression, Ref
+from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref
 from graphbuild.store.store import Store
 from graphbuild.values.config import Config, ConfigPatch, apply_patch
 from graphbuild.values.digest import sha256
@@ -50,6 +50,8 @@ class WorkspaceReader:
                     config = part
                 case ConfigPatch():
                     config = apply_patch(config, part)
+                case HistoryEntry():
+                    pass
         return config
 
     def _image(self, ref: Ref) -> Config:

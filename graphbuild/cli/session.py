@@ -56,8 +56,8 @@ class Session:
         graph = self.analyze(labels)
         project.saved()
         check_network(project, graph)
-        for warning in graph.warnings:
-            self.report(shown(warning))
+        for text in (*graph.notices, *map(shown, graph.warnings)):
+            self.report(text)
         return graph
 
     def analyze(self, labels: Sequence[Label]) -> Graph:

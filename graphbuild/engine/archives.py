@@ -55,7 +55,7 @@ def content(library: Library, image: StoredImage, names: tuple[str, ...], codec:
             raise mistake(f"image {image.id.short} is damaged: layer {layer.diff_id.short} is gone", hint="run `graphbuild cache verify`")
         compressed = library.forms.compressed(layer.diff_id, path, codec) if codec != "none" else None
         layers.append(ImageLayer(layer.diff_id, path.stat().st_size, path, compressed))
-    return ImageContent(from_oci(about), tuple(layers), (), _seconds(about.created), names, library.document(image))
+    return ImageContent(from_oci(about), tuple(layers), (), _seconds(about.created), names, document=library.document(image))
 
 
 def _seconds(created: str | None) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graphbuild.image.docker_archive import list_docker_archive, read_docker_archive
 from graphbuild.image.files import Files, open_files
-from graphbuild.image.model import CONFIGS, LAYERS, Descriptor, ImageConfig, Index, Manifest, from_oci
+from graphbuild.image.model import CONFIGS, LAYERS, Descriptor, ImageConfig, Index, Manifest, from_oci, pasts
 from graphbuild.image.select import check_platform, list_manifests, select_manifest
 from graphbuild.image.source import (
     Listed,
@@ -92,7 +92,7 @@ def _read_layout(files: Files, reference: str, platform: str, source: str) -> So
         )
     layers = tuple(_layer(files, layer, diff_id, source) for layer, diff_id in zip(manifest.layers, diff_ids, strict=True))
     try:
-        return SourceImage(from_oci(config), document, layers, blob_digest(descriptor.digest, source), files, source)
+        return SourceImage(from_oci(config), document, layers, blob_digest(descriptor.digest, source), files, source, pasts(config))
     except ValueError as error:
         raise mistake(f"{source}: config {manifest.config.digest}: {error}") from None
 

@@ -33,7 +33,7 @@ from graphbuild.image.model import (
 from graphbuild.image.place import copy_range, place_file, place_folder, writing
 from graphbuild.image.reference import Reference, parse_reference
 from graphbuild.image.source import blob_name
-from graphbuild.values.config import Config
+from graphbuild.values.config import Config, Past
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.errors import mistake
 
@@ -49,7 +49,6 @@ class ImageLayer(msgspec.Struct, frozen=True):
     size: int
     blob: Path
     compressed: tuple[Digest, int, Path] | None = None
-    created_by: str = ""
 
 
 class ImageContent(msgspec.Struct, frozen=True):
@@ -63,6 +62,7 @@ class ImageContent(msgspec.Struct, frozen=True):
     annotations: tuple[tuple[str, str], ...] = ()
     created: int = 0
     tags: tuple[str, ...] = ()
+    history: tuple[Past, ...] = ()
     document: bytes = b""
 
 
@@ -102,8 +102,7 @@ def manifest_of(content: ImageContent, codec: str) -> tuple[bytes, bytes, Digest
 
 
 def _document(content: ImageContent) -> bytes:
-    layers = content.layers
-    return encode(to_oci(content.config, [layer.diff_id for layer in layers], [layer.created_by for layer in layers], content.created))
+    return encode(to_oci(content.config, [layer.diff_id for layer in content.layers], content.history, content.created))
 
 
 def parse_tags(tags: tuple[str, ...]) -> list[Reference]:

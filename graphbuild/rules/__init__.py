@@ -44,7 +44,7 @@ from graphbuild.rules.api import (
 )
 from graphbuild.rules.commands import Command, Host
 from graphbuild.rules.mounts import AgentMount, BlobMount, CacheMount, Mount, SecretMount, SourceMount, StackMount, TmpfsMount
-from graphbuild.rules.refs import ConfigExpression, Ref, Sources, StackFiles, WorkspaceFile
+from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref, Sources, StackFiles, WorkspaceFile
 from graphbuild.values.config import Config, ConfigPatch, Healthcheck
 from graphbuild.values.digest import Digest, parse_digest
 from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, lacking, mistake
@@ -77,6 +77,7 @@ __all__ = [
     "Folder",
     "GraphbuildError",
     "Healthcheck",
+    "HistoryEntry",
     "Host",
     "Image",
     "ImageExport",

@@ -21,9 +21,16 @@ class Ref(msgspec.Struct, frozen=True, order=True, gc=False):
         return f"{self.label}#{self.action}"
 
 
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """What an image's history says of an action's layer, in the place of its kind and label; without a `layer`, of the config alone."""
+
+    text: str
+    layer: Ref | None = None
+
+
 # A config as an expression: folded left over an empty config. A Ref stands for the config its result carries; it and a Config
-# take the place of what was before.
-ConfigExpression = tuple[Ref | ConfigPatch | Config, ...]
+# take the place of what was before. The history of an image is what its Refs bring and the entries say, in their order.
+ConfigExpression = tuple[Ref | ConfigPatch | Config | HistoryEntry, ...]
 
 
 class Sources(msgspec.Struct, frozen=True, tag="sources"):

@@ -5,6 +5,7 @@ make such a directory 0755 root, and it covers what is below: a copy into /tmp w
 other attributes in the stack, one more small layer on top says them again.
 """
 
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,8 +28,10 @@ from graphbuild.image.write import (
     write_oci_archive,
 )
 from graphbuild.rules.actions import Image, ImageExport
+from graphbuild.rules.refs import Ref
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.store.images import StoredImage, StoredLayer
+from graphbuild.values.config import Past
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry, Kind, encode_index, tree_digest
 
@@ -41,24 +44,27 @@ def prepare_image(action: Image, world: World) -> Prepared:
     codec = action.compression or world.settings.compression
     wanted = codec if _needs_compression(action) else "none"
     layers = world.outputs(action.layers)
-    history = world.history(action.layers)
+    history = world.history(action.layers, action.config)
     fields = (
         Field("action", "image"),
         Field("config", msgspec.json.encode(config).decode()),
-        Field("layers", [[layer.tree.hex, str(layer.diff_id or "")] for layer in layers], history),
-        Field("history", list(history)),
+        Field(
+            "layers",
+            [[layer.tree.hex, str(layer.diff_id or "")] for layer in layers],
+            tuple(past.created_by for past in history if not past.empty),
+        ),
+        Field("history", [msgspec.to_builtins(past) for past in history]),
         Field("compression", codec),
         Field("epoch", world.settings.epoch),
     )
     plain = msgspec.msgpack.encode([[field.name, field.value] for field in fields])
 
-    def parts() -> list[tuple[LayerOutput, str]]:
-        return [*zip(layers, history, strict=True), *_restored(action, world)]
-
     def content(task: Task) -> ImageContent:
+        restored = _restored(action, world)
         return ImageContent(
             config=config,
-            layers=_image_layers(parts(), wanted, world, task),
+            layers=_image_layers([*layers, *restored], wanted, world, task),
+            history=(*history, *(Past(_RESTORED) for _ in restored)),
             annotations=action.annotations,
             created=world.settings.epoch,
             tags=action.tags,
@@ -84,9 +90,8 @@ def prepare_image(action: Image, world: World) -> Prepared:
             return
         made = content(task)
         if others:
-            labels = [str(ref.label) for _, ref in world.made(action.layers)]
-            stored = zip(made.layers, (output for output, _ in parts()), [*labels, ""], strict=False)
-            _name(others, outputs, [_stored(layer, output, label, world) for layer, output, label in stored], world)
+            makers = [ref for _, ref in world.made(action.layers)]
+            _name(others, outputs, _stored_layers(made, [*layers, *_restored(action, world)], makers, world), world)
         for export in stale:
             destination = world.destination(export.path)
             digest = _write_image(made, export.format, codec, destination)
@@ -103,8 +108,15 @@ def _other_tags(action: Image, outputs: Outputs, world: World) -> list[Reference
     return [tag for tag in tags if (named := images.named(tag.full)) is None or named.id != outputs.blob]
 
 
-def _stored(layer: ImageLayer, output: LayerOutput, label: str, world: World) -> StoredLayer:
-    return StoredLayer(layer.diff_id, output.tree, sum(entry.size for entry in world.store.index(output.tree)), label)
+def _stored_layers(made: ImageContent, outputs: list[LayerOutput], makers: list[Ref], world: World) -> list[StoredLayer]:
+    """The image's layers with who made each; nobody's is the one that gives directories their attributes back."""
+    stored = []
+    for layer, output, maker in itertools.zip_longest(made.layers, outputs, makers):
+        size = sum(entry.size for entry in world.store.index(output.tree))
+        stored.append(
+            StoredLayer(layer.diff_id, output.tree, size, str(maker.label) if maker else "", world.origin(maker) if maker else "")
+        )
+    return stored
 
 
 def _name(tags: list[Reference], outputs: Outputs, layers: list[StoredLayer], world: World) -> None:
@@ -122,7 +134,7 @@ def _write_image(content: ImageContent, format_: str, codec: str, destination: P
     return writers[format_](content, codec, destination) if format_ in writers else write_docker_archive(content, destination)
 
 
-def _restored(action: Image, world: World) -> list[tuple[LayerOutput, str]]:
+def _restored(action: Image, world: World) -> list[LayerOutput]:
     """The layer that gives implicit directories their attributes back; none where they are what every engine makes of them."""
     stack = world.stack(action.layers)
     found = (stack.lookup(path) for path in stack.implicit())
@@ -132,24 +144,23 @@ def _restored(action: Image, world: World) -> list[tuple[LayerOutput, str]]:
     encoded = encode_index(entries, world.settings.epoch)
     tree = tree_digest(encoded)
     world.forms.write_blob(tree, entries, _no_content)
-    return [(LayerOutput(world.store.put_layer(encoded, folder=None)), _RESTORED)]
+    return [LayerOutput(world.store.put_layer(encoded, folder=None))]
 
 
 def _no_content(entry: Entry) -> int:
     raise AssertionError(f"a directory has no content: {entry.path!r}")
 
 
-def _image_layers(layers: list[tuple[LayerOutput, str]], codec: str, world: World, task: Task) -> tuple[ImageLayer, ...]:
+def _image_layers(layers: list[LayerOutput], codec: str, world: World, task: Task) -> tuple[ImageLayer, ...]:
     """The layers as blobs, large ones compressed side by side: the libraries leave the interpreter free while they work."""
 
-    def one(pair: tuple[LayerOutput, str]) -> ImageLayer:
-        layer, created_by = pair
+    def one(layer: LayerOutput) -> ImageLayer:
         diff_id, size, path = world.forms.blob(layer)
         compressed = world.forms.compressed(diff_id, path, codec) if codec != "none" else None
-        return ImageLayer(diff_id, size, path, compressed, created_by)
+        return ImageLayer(diff_id, size, path, compressed)
 
     task.progress(0, len(layers), "layers")
-    if sum(entry.size for layer, _ in layers for entry in world.layer(layer).entries) < _WORTH_THREADS:
+    if sum(entry.size for layer in layers for entry in world.layer(layer).entries) < _WORTH_THREADS:
         return tuple(map(one, layers))
     with ThreadPoolExecutor(min(len(layers), world.settings.jobs, os.cpu_count() or 1)) as pool:
         return tuple(pool.map(one, layers))

@@ -3,6 +3,8 @@
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from graphbuild.build.keys import Field, Fields
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
@@ -13,6 +15,7 @@ from graphbuild.layers.tar_read import unpack
 from graphbuild.rules.actions import ImportImage, ImportTar
 from graphbuild.rules.refs import Ref, WorkspaceFile
 from graphbuild.store.actions import LayerOutput, Outputs
+from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Kind, encode_index
 from graphbuild.values.errors import mistake
 
@@ -71,6 +74,7 @@ def _prepare_image(action: ImportImage, world: World) -> Prepared:
         Field("action", "import-image"),
         Field("config", repr(image.config)),
         Field("layers", [str(layer.diff_id) for layer in image.layers]),
+        Field("history", [msgspec.to_builtins(past) for past in image.history]),
         Field("epoch", world.settings.epoch),
     )
     return Prepared(fields, lambda task: _import_image(image, name_of(action.source), world, task))
@@ -78,9 +82,13 @@ def _prepare_image(action: ImportImage, world: World) -> Prepared:
 
 def _import_image(image: SourceImage, name: str, world: World, task: Task) -> Outputs:
     layers: list[LayerOutput] = []
+    trees: list[Digest | None] = []
     for number, layer in enumerate(image.layers):
         task.progress(number, len(image.layers), "layers")
         tree = world.forms.adopt(partial(image.open_layer, number), layer.diff_id, f"{name} layer {number}")
+        trees.append(tree)
         if tree is not None:
             layers.append(LayerOutput(tree, layer.diff_id))
-    return Outputs(tuple(layers), config=image.config, size=sum(layer.size for layer in image.layers))
+    above = iter(trees)
+    history = tuple((None if past.empty else next(above), past) for past in image.history)
+    return Outputs(tuple(layers), config=image.config, size=sum(layer.size for layer in image.layers), history=history)
