@@ -20,14 +20,19 @@ def declare(commands: Any, add: Add, project: Callable[[argparse.ArgumentParser]
 
 
 def _list(actions: Any, add: Add) -> argparse.ArgumentParser:
-    ls = add(actions, "ls", "list images, with what they share with others", "graphbuild image ls web")
+    ls = add(actions, "ls", "list images, with what they share with others; `graphbuild images` is the same", "graphbuild image ls web")
     ls.add_argument("name", nargs="?", default="", metavar="NAME", help="only images of that repository or name; * matches anything")
     ls.add_argument("-q", "--quiet", action="store_true", help="ids only")
     ls.add_argument("-a", "--all", action="store_true", help="accepted; all are listed anyway")
     ls.add_argument("--no-trunc", action="store_true", help="whole ids")
     ls.add_argument("--digests", action="store_true", help="whole ids with their algorithm")
     ls.add_argument(
-        "-f", "--filter", action="append", default=[], metavar="KEY=VALUE", help="dangling=true|false, label=KEY[=VALUE], reference=GLOB"
+        "-f",
+        "--filter",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="dangling=true|false, label=KEY[=VALUE], reference=GLOB, before=IMAGE, since=IMAGE; may be repeated",
     )
     ls.add_argument("--format", default="", metavar="TEMPLATE", help="table, json, or text with {{.Repository}}, {{.Tag}}, {{.ID}} …")
     return ls

@@ -32,6 +32,8 @@ def _dispatch(arguments: list[str], stale: Stale | None) -> int:
         raise lacking("graphbuild runs on Linux: it needs overlayfs and namespaces", "run it in a Linux machine or container")
     from graphbuild.cli.parser import OWN, parse, parser
 
+    if arguments[:1] == ["images"]:  # as Docker has it
+        arguments = ["image", "ls", *arguments[1:]]
     if arguments[:1] == ["__complete"]:
         from graphbuild.cli.inspect import complete_words
 

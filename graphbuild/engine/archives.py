@@ -8,7 +8,7 @@ import msgspec
 
 from graphbuild.engine.library import Library, full_name
 from graphbuild.image.model import from_oci
-from graphbuild.image.read import list_images, open_image
+from graphbuild.image.read import read_images
 from graphbuild.image.write import Format, ImageContent, ImageLayer, write_images
 from graphbuild.store.images import StoredImage
 from graphbuild.values.digest import Digest
@@ -24,10 +24,9 @@ class Loaded(msgspec.Struct, frozen=True):
 
 def load(library: Library, path: Path, scratch: Path, *, platform: str = "", source: str = "") -> Iterator[Loaded]:
     """Every image of a docker archive, an OCI archive or an OCI layout, one by one. GraphbuildError for what is none, or is damaged."""
-    for listed in list_images(path, source=source, scratch=scratch):
-        with open_image(path, reference=listed.reference, platform=platform, source=source, scratch=scratch) as opened:
-            names = tuple(name for text in listed.names for name in _names(text))
-            yield Loaded(library.take(opened, names, opened.source), names)
+    for opened, written in read_images(path, platform=platform, source=source, scratch=scratch):
+        names = tuple(name for text in written for name in _names(text))
+        yield Loaded(library.take(opened, names, opened.source), names)
 
 
 def _names(text: str) -> list[str]:

@@ -12,7 +12,10 @@ from graphbuild.image.model import History, ImageConfig, RootFs, encode, timesta
 from graphbuild.image.select import parse_platform, this_platform
 from graphbuild.store.images import StoredImage, StoredLayer
 from graphbuild.values.config import Config
+from graphbuild.values.digest import sha256
 from graphbuild.values.errors import mistake
+
+_NO_BYTES = sha256("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 
 
 def import_tar(
@@ -27,8 +30,8 @@ def import_tar(
 ) -> StoredImage:
     """Take in a tar (plain, gz, bz2, xz, zst). `source` is what history says it came from, `config` what its containers start with."""
     diff_id, tree = library.forms.take_tar(stream, source)
-    if tree is None:
-        raise mistake(f"{source} holds no files", hint="an archive of a root file system is wanted")
+    if diff_id == _NO_BYTES:  # what a pipe gives whose other end failed; a tar without members is an image without files
+        raise mistake(f"{source} is empty", hint="an archive of a root file system is wanted")
     wanted = parse_platform(platform) if platform else this_platform()
     config = msgspec.structs.replace(config, architecture=wanted.architecture, os=wanted.os, variant=wanted.variant or "")
     created = created_now()

@@ -20,6 +20,7 @@ from graphbuild.values.digest import Digest
 from graphbuild.values.errors import mistake
 
 _ID = re.compile(r"(sha256:)?([0-9a-f]{1,64})")
+_WHOLE_ID = re.compile(r"[0-9a-f]{64}")
 _FEWEST = 2  # digits of an id that are looked up: fewer are a slip
 
 
@@ -59,6 +60,20 @@ class Library:
             return ""
         named = self.store.images.named(full)
         return full if named is not None and named.id == image.id else ""
+
+    def names_of(self, image: StoredImage) -> tuple[str, ...]:
+        """Every full name of an image, sorted."""
+        return tuple(name for name, digest in self.store.images.names().items() if digest == image.id)
+
+    def meant(self, text: str) -> list[tuple[StoredImage, str]]:
+        """What is saved when somebody says `text`: a repository without a tag means all of it. With the name of each, "" for an id."""
+        repository = _repository(text)
+        names = [name for name in self.store.images.names() if name.rpartition(":")[0] == repository] if repository else []
+        if not names:
+            image = self.find(text)
+            return [(image, self.name_of(text, image))]
+        found = [(self.store.images.named(name), name) for name in names]
+        return [(image, name) for image, name in found if image is not None]
 
     def _named(self, text: str) -> StoredImage | None:
         try:
@@ -118,7 +133,7 @@ class Library:
 
     def take(self, source: Source, names: Iterable[str], origin: str) -> StoredImage:
         """Copy an image from elsewhere into the store; layers that are there are not read. `origin` names it in errors."""
-        known = {layer.diff_id: layer for image in self.store.images.all() for layer in image.layers}
+        known = {layer.diff_id: layer for image in self.store.images.all() for layer in image.layers if self._is_there(layer)}
         layers = []
         for number, diff_id in enumerate(source.diff_ids):
             layer = known.get(diff_id)
@@ -127,6 +142,10 @@ class Library:
                 layer = StoredLayer(diff_id, tree, self.size(tree))
             layers.append(layer)
         return self.put(source.document, layers, names)
+
+    def _is_there(self, layer: StoredLayer) -> bool:
+        """Whether a layer is as whole as an image needs it; what `cache verify --repair` took away is taken in again."""
+        return self.store.blob(layer.diff_id) is not None and (layer.tree is None or self.store.has_layer(layer.tree))
 
     def size(self, tree: Digest | None) -> int:
         """Bytes of the files of a layer."""
@@ -141,7 +160,18 @@ def full_name(text: str) -> str:
         raise mistake(str(error), hint="a name is [registry/]repository[:tag], such as web:1.0") from None
     if reference.digest:
         raise mistake(f"{text!r} holds a digest", hint="a name is [registry/]repository[:tag]")
+    if _WHOLE_ID.fullmatch(reference.path.removeprefix("library/")):
+        raise mistake(f"{text!r} would be taken for an id", hint="a name is [registry/]repository[:tag], such as web:1.0")
     return reference.full
+
+
+def _repository(text: str) -> str:
+    """The repository, in full, of a text that names no tag and no digest; "" for any other."""
+    try:
+        reference = parse_reference(text)
+    except ValueError:
+        return ""
+    return "" if reference.digest or text.endswith(f":{reference.tag}") else f"{reference.domain}/{reference.path}"
 
 
 def familiar(name: str) -> str:

@@ -10,7 +10,7 @@ from graphbuild.engine.library import Library, familiar
 from graphbuild.image.model import History, ImageConfig, RootFs, encode, timestamp
 from graphbuild.store.actions import LayerOutput
 from graphbuild.store.images import StoredImage, StoredLayer
-from graphbuild.values.errors import mistake
+from graphbuild.values.errors import GraphbuildError, mistake
 
 
 class Shelved(msgspec.Struct, frozen=True):
@@ -41,15 +41,23 @@ def shelf(library: Library) -> list[Shelved]:
     for image in images:
         size = sum(layer.size for layer in image.layers)
         shared = sum(layer.size for layer in image.layers if owners[layer.diff_id] > 1)
-        found.append(Shelved(image, tuple(names.get(image.id.hex, ())), library.about(image), size, shared))
+        found.append(Shelved(image, tuple(names.get(image.id.hex, ())), _about(library, image), size, shared))
     return sorted(found, key=lambda shelved: shelved.about.created or "", reverse=True)
+
+
+def _about(library: Library, image: StoredImage) -> ImageConfig:
+    """An image's config; an empty one for a damaged image, which must not keep the others from being listed."""
+    try:
+        return library.about(image)
+    except GraphbuildError:
+        return ImageConfig("", "", RootFs("layers", ()))
 
 
 def remove(library: Library, text: str, *, force: bool) -> Removed:
     """Take a name away; the image itself goes with its last name, or by its id. GraphbuildError while something still needs it."""
     images = library.store.images
     image = library.find(text)
-    names = tuple(name for name, digest in images.names().items() if digest == image.id)
+    names = library.names_of(image)
     by_name = library.name_of(text, image)
     if by_name and len(names) > 1:
         images.remove_names([by_name])
@@ -60,7 +68,7 @@ def remove(library: Library, text: str, *, force: bool) -> Removed:
     users = images.users(image.id)
     if users and not force:
         raise mistake(f"container {users[0]} is made of image {text}", hint="remove the container first, or say -f")
-    images.remove(image.id)
+    images.remove([image.id])
     return Removed(names, image)
 
 
@@ -69,8 +77,7 @@ def prune(library: Library, *, everything: bool) -> list[StoredImage]:
     images = library.store.images
     named = set(images.names().values())
     going = [image for image in images.all() if (everything or image.id not in named) and not images.users(image.id)]
-    for image in going:
-        images.remove(image.id)
+    images.remove(image.id for image in going)
     return going
 
 

@@ -37,7 +37,7 @@ def read_docker_archive(files: Files, reference: str, platform: str, source: str
     """The image of that tag or id, or the only one. GraphbuildError lists what is there."""
     images = _images(files, source)
     found = [image for image in images if not reference or _is(image, reference)]
-    if len(found) != 1:
+    if len({image.config for image in found}) != 1:
         what = f"no image {reference}" if reference else "holds several images, and no reference says which" if images else "holds no image"
         there = ", ".join(", ".join(image.repo_tags or ()) or image.config for image in images[:20])
         raise GraphbuildError(Problem(f"{source}: {what}", None, f"there is: {there or 'nothing'}"))
@@ -46,8 +46,10 @@ def read_docker_archive(files: Files, reference: str, platform: str, source: str
 
 def list_docker_archive(files: Files, source: str) -> list[Listed]:
     """The images that `read_docker_archive` can open."""
-    images = _images(files, source)
-    return [Listed(_reference(image), tuple(image.repo_tags or ())) for image in images]
+    found: dict[str, list[str]] = {}
+    for image in _images(files, source):
+        found.setdefault(_reference(image), []).extend(image.repo_tags or ())
+    return [Listed(reference, tuple(dict.fromkeys(names))) for reference, names in found.items()]
 
 
 def _reference(image: _Image) -> str:

@@ -5,6 +5,7 @@ names the source and the digest. Layers are verified as they are read (`source`)
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from graphbuild.image.docker_archive import list_docker_archive, read_docker_archive
@@ -25,7 +26,7 @@ from graphbuild.image.source import (
 from graphbuild.values.digest import Digest
 from graphbuild.values.errors import GraphbuildError, mistake
 
-__all__ = ["Listed", "SourceImage", "SourceLayer", "list_images", "open_image"]
+__all__ = ["SourceImage", "SourceLayer", "open_image", "read_images"]
 
 
 def open_image(path: Path, *, reference: str = "", platform: str = "", source: str = "", scratch: Path | None = None) -> SourceImage:
@@ -43,18 +44,25 @@ def open_image(path: Path, *, reference: str = "", platform: str = "", source: s
         raise
 
 
-def list_images(path: Path, *, source: str = "", scratch: Path | None = None) -> list[Listed]:
-    """The images at `path`, for `open_image` to open one by one."""
+def read_images(
+    path: Path, *, platform: str = "", source: str = "", scratch: Path | None = None
+) -> Iterator[tuple[SourceImage, tuple[str, ...]]]:
+    """Every image at `path` with the names that it has there, as written. An image may be read until the next one is asked for."""
     source = source or str(path)
     files = open_files(path, source, scratch)
     try:
-        if _has(files, "oci-layout"):
-            return list_manifests(parse_document(read_file(files, "index.json", source), Index, "index.json", source))
-        if _has(files, "manifest.json"):
-            return list_docker_archive(files, source)
-        raise _none(source)
+        for listed in _listed(files, source):
+            yield _read(files, listed.reference, platform, source), listed.names
     finally:
         files.close()
+
+
+def _listed(files: Files, source: str) -> list[Listed]:
+    if _has(files, "oci-layout"):
+        return list_manifests(parse_document(read_file(files, "index.json", source), Index, "index.json", source))
+    if _has(files, "manifest.json"):
+        return list_docker_archive(files, source)
+    raise _none(source)
 
 
 def _none(source: str) -> GraphbuildError:

@@ -2,7 +2,8 @@
 
 Invariants: a name leads to one image, an image may have any number of names, or none. An image's config and tars are blobs
 under the digests that its config names, so its id can be recomputed. Images that were pulled, loaded, imported or committed
-stay until somebody removes them; what a build made can be built again, so a collection may take it. Names are opaque here.
+stay until somebody removes them; what a build made can be built again, so a collection may take it, unless somebody gave it a
+name by hand. Names are opaque here.
 """
 
 import time
@@ -99,21 +100,25 @@ class Images:
         return [name for (name,) in rows]
 
     def set_name(self, name: str, image: Digest) -> None:
-        """Give an image a name. KeyError for an image that is not there."""
+        """Give an image a name, by hand: it stays until somebody removes it. KeyError for an image that is not there."""
         with reported(self._root), self._gate, self._database.write() as rows:
-            if rows.execute("SELECT 1 FROM images WHERE id = ?", (_key(image),)).fetchone() is None:
+            known = rows.execute("SELECT body FROM images WHERE id = ?", (_key(image),)).fetchone()
+            if known is None:
                 raise KeyError(str(image))
+            kept = msgspec.structs.replace(self._held(known[0]), built=False)
+            rows.execute("UPDATE images SET body = ? WHERE id = ?", (msgspec.msgpack.encode(kept), _key(image)))
             rows.execute(_NAME, (name, _key(image)))
 
     def remove_names(self, names: Iterable[str]) -> None:
         with reported(self._root), self._gate, self._database.write(durable=True) as rows:
             rows.executemany("DELETE FROM names WHERE name = ?", [(name,) for name in names])
 
-    def remove(self, image: Digest) -> None:
-        """Forget an image and its names. A collection frees what nothing else holds."""
+    def remove(self, images: Iterable[Digest]) -> None:
+        """Forget images and their names. A collection frees what nothing else holds."""
+        keys = [(_key(image),) for image in images]
         with reported(self._root), self._gate, self._database.write(durable=True) as rows:
-            rows.execute("DELETE FROM names WHERE id = ?", (_key(image),))
-            rows.execute("DELETE FROM images WHERE id = ?", (_key(image),))
+            rows.executemany("DELETE FROM names WHERE id = ?", keys)
+            rows.executemany("DELETE FROM images WHERE id = ?", keys)
 
     def _held(self, body: bytes) -> StoredImage:
         """The image of a row; no collection takes its layers while this process has its lease."""
