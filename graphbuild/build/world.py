@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -30,6 +30,9 @@ from graphbuild.values.config import Config, ConfigPatch, apply_patch
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry
 from graphbuild.values.errors import mistake
+
+if TYPE_CHECKING:
+    from graphbuild.build.images import Images
 
 Answer = TypeVar("Answer")
 
@@ -77,6 +80,7 @@ class World:
         machine: Machine,
         cancelled: Callable[[], bool],
         actions: Mapping[Ref, Action],
+        images: Callable[[], "Images"],
     ) -> None:
         """`actions`: those of the graph, which say what made a layer and what it was made on."""
         self.store = store
@@ -89,6 +93,7 @@ class World:
         self.cancelled = cancelled
         self.exports = Exports(store.root)
         self.results: dict[Ref, Outputs] = {}
+        self.images = images
         self._actions = actions
         self._layers: dict[Digest, Layer] = {}
         self._trees: dict[Folder, FolderTree] = {}
@@ -215,10 +220,22 @@ class World:
     def _known_blob(self, output: LayerOutput) -> tuple[Digest, int, Path] | None:
         if output.diff_id is not None and (path := self.store.blob(output.diff_id)) is not None:
             return output.diff_id, path.stat().st_size, path
+        if output.packed is not None and (path := self.store.blob(output.packed)) is not None:
+            return self._unpacked(path, output)
         known = self.store.diff_id(output.tree)
         if known is not None and (path := self.store.blob(known[0])) is not None:
             return *known, path
         return None
+
+    def _unpacked(self, packed: Path, output: LayerOutput) -> tuple[Digest, int, Path]:
+        """The tar in a layer's blob as a registry had it."""
+        from graphbuild.layers.compression import decompress
+
+        with self.store.blob_writer() as writer, packed.open("rb") as compressed:
+            found, size = decompress(compressed, writer.fd, cancelled=self.cancelled)
+            if found != output.diff_id:
+                raise mistake(f"layer {packed.name[:12]} is damaged", hint="run `graphbuild cache verify --repair`, then build again")
+            return found, size, writer.commit(found, size)
 
     def write_blob(
         self, tree: Digest, entries: Sequence[Entry], open_file: Callable[[Entry], int], earlier: Digest | None = None

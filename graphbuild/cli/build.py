@@ -102,7 +102,7 @@ def new_world(
     machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
     actions = {ref: node.action for ref, node in graph.nodes.items()}
     with opened.store.scratch() as folder, contextlib.closing(BubblewrapSandbox(identity, folder)) as sandbox:
-        yield World(opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, actions)
+        yield World(opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, actions, opened.images)
 
 
 @contextlib.contextmanager

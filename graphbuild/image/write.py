@@ -40,13 +40,17 @@ _LAYOUT_NAMES = frozenset({"blobs", "index.json", "oci-layout"})
 
 
 class ImageLayer(msgspec.Struct, frozen=True):
-    """A layer as blobs: the uncompressed tar of `size` bytes, and (digest, size, path) of its compressed form where there is one."""
+    """A layer as blobs: the uncompressed tar of `size` bytes, and (digest, size, path) of its compressed form, where they are wanted.
+
+    `codec`: that of the compressed form, where it is not the image's.
+    """
 
     diff_id: Digest
     size: int
-    blob: Path
+    blob: Path | None
     compressed: tuple[Digest, int, Path] | None = None
     created_by: str = ""
+    codec: str = ""
 
 
 class ImageContent(msgspec.Struct, frozen=True):
@@ -73,22 +77,27 @@ class _DockerEntry(msgspec.Struct, frozen=True, rename="pascal"):
     layers: tuple[str, ...]
 
 
+def config_of(content: ImageContent) -> bytes:
+    """The config as JSON: its digest is Docker's image id."""
+    history = [layer.created_by for layer in content.layers]
+    return encode(to_oci(content.config, [layer.diff_id for layer in content.layers], history, content.created))
+
+
 def manifest_of(content: ImageContent, codec: str) -> tuple[bytes, bytes, Digest, Digest]:
     """Config and manifest as JSON, and their digests. `codec` is "none", "gzip" or "zstd": that of the layers' compressed forms.
 
     ValueError where a layer lacks that form.
     """
     layers = content.layers
-    history = [layer.created_by for layer in layers]
-    config = encode(to_oci(content.config, [layer.diff_id for layer in layers], history, content.created))
+    config = config_of(content)
     config_digest = sha256(hashlib.sha256(config).hexdigest())
-    media_type = OCI_LAYER + LAYER_SUFFIX[codec]
-    stored = [_stored(layer, codec) for layer in layers]
+    suffixes = [LAYER_SUFFIX[codec if codec == "none" else layer.codec or codec] for layer in layers]
+    stored = [(suffix, *_stored(layer, codec)) for layer, suffix in zip(layers, suffixes, strict=True)]
     manifest = Manifest(
         schema_version=2,
         media_type=OCI_MANIFEST,
         config=Descriptor(OCI_CONFIG, str(config_digest), len(config)),
-        layers=tuple(Descriptor(media_type, str(digest), size) for digest, size, _ in stored),
+        layers=tuple(Descriptor(OCI_LAYER + suffix, str(digest), size) for suffix, digest, size, _ in stored),
         annotations=dict(content.annotations) or None,
     )
     data = encode(manifest)
@@ -143,7 +152,7 @@ def write_docker_archive(content: ImageContent, destination: Path) -> Digest:
 
 
 def _stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
-    if codec == "none":
+    if codec == "none" and layer.blob is not None:
         return layer.diff_id, layer.size, layer.blob
     if layer.compressed is None:
         raise ValueError(f"layer {layer.diff_id} has no {codec} form")

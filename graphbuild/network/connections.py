@@ -140,9 +140,10 @@ class Connections:
                 connection = connection or self._connect(parts, proxy)
                 try:
                     return connection, _answer(connection, method, target, sent, body)
-                except (OSError, http.client.HTTPException):
+                except BaseException as error:
                     connection.close()
-                    if not old:  # an idle connection may have been closed meanwhile; that is no fault
+                    # An idle connection may have been closed meanwhile; that is no fault.
+                    if not old or not isinstance(error, (OSError, http.client.HTTPException)):
                         raise
 
     def _keep(self, key: tuple[str, str], connection: http.client.HTTPConnection, *, kept: bool) -> None:
@@ -248,7 +249,11 @@ def faults(url: str) -> Iterator[None]:
         raise failure(url, f"certificate refused: {error.verify_message}", hint="SSL_CERT_FILE names a file of further CAs") from None
     except ssl.SSLError as error:
         if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
-            raise failure(url, "what answers there speaks no TLS", hint="plain http must be asked for") from None
+            raise failure(
+                url,
+                "what answers there speaks no TLS",
+                hint="plain http must be asked for: http:// in a URL, or, of a registry, `insecure: true` in graphbuild.yaml",
+            ) from None
         raise TransientError(error.strerror or str(error)) from None
     except TimeoutError:
         raise TransientError("no answer in time") from None
