@@ -34,13 +34,22 @@ from graphbuild.values.label import Label
 LOG_KEPT = 16 << 20  # bytes of a step's log that are kept where the workspace says nothing
 
 
-def run(options: Any, spec: PackageSpec | None = None) -> int:
-    """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares."""
+def run(
+    options: Any,
+    spec: PackageSpec | None = None,
+    *,
+    choose: Callable[[Session, Sequence[Label]], Sequence[Label]] = lambda _opened, labels: labels,
+    then: Callable[[Session, Graph, World, Sequence[Label]], int] | None = None,
+) -> int:
+    """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares.
+
+    `choose` says which of the targets it is about; `then` does something with what was built, if all was.
+    """
     started = time.monotonic()
     certificate = certificate_path(sys.argv[1:])  # as `start` looks for it: outside of the namespaces, where the user has another id
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
     with interruptible() as stop, session(options, report, stop.asked, spec) as opened:
-        labels = opened.selected(options.labels)
+        labels = choose(opened, opened.selected(options.labels))
         graph = opened.graph(labels, locked=options.locked)
         given = secrets(options.secret)
         try:
@@ -54,9 +63,11 @@ def run(options: Any, spec: PackageSpec | None = None) -> int:
                 results = Results()
                 with _listener(options, opened, results, given, started) as listener:
                     result = _build(opened, graph, world, labels, listener, options, started)
-            opened.store.sync()
-            _say(results, options.progress)
-            if result.finished.status == "ok" and _repeatable(options) and not graph.warnings and not volatile(graph):
+                opened.store.sync()
+                _say(results, options.progress)
+                if then is not None and result.finished.status == "ok":
+                    return then(opened, graph, world, labels)
+            if then is None and result.finished.status == "ok" and _repeatable(options) and not graph.warnings and not volatile(graph):
                 _certify(certificate, opened, graph, result)
             return _exit_code(result)
         finally:

@@ -1,11 +1,11 @@
 """What commands that look at targets share: the project, the store, the selection and the graph."""
 
 import contextlib
-import functools
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -29,17 +29,28 @@ if TYPE_CHECKING:
     from graphbuild.build.images import Images
     from graphbuild.network.registry import Registries
 
+T = TypeVar("T")
+
 
 class Session:
     """An opened project with its store. `report` is told what takes time before the build itself."""
 
     def __init__(
-        self, project: Project, store: Store, network: Network, images: Callable[[], "Images"], report: Callable[[str], None]
+        self,
+        project: Project,
+        store: Store,
+        network: Network,
+        registries: Callable[[], "Registries"],
+        report: Callable[[str], None],
+        *,
+        offline: bool = False,
     ) -> None:
         self.project = project
         self.store = store
         self.network = network
-        self.images = images
+        self._warned: set[str] = set()
+        self.registries = registries
+        self.images = once(lambda: _images(store, registries, offline=offline))
         self.report = report
 
     def selected(self, patterns: Sequence[str]) -> list[Label]:
@@ -66,8 +77,10 @@ class Session:
         graph = self.analyze(labels)
         project.saved()
         check_network(project, graph)
-        for warning in graph.warnings:
-            self.report(shown(warning))
+        for text in dict.fromkeys(map(shown, graph.warnings)):
+            if text not in self._warned:
+                self._warned.add(text)
+                self.report(text)
         return graph
 
     def analyze(self, labels: Sequence[Label]) -> Graph:
@@ -115,7 +128,7 @@ def session(
     try:
         project = Project(site, store.root, variables(options.set), cancelled, spec)
         with store.lease():
-            yield Session(project, store, network, functools.cache(lambda: _images(site, store, offline=offline)), report)
+            yield Session(project, store, network, once(lambda: _registries(site, offline=offline)), report, offline=offline)
     finally:
         store.close()
 
@@ -126,16 +139,32 @@ def _http() -> Network:
     return HttpNetwork()
 
 
-def _images(site: Site, store: Store, *, offline: bool) -> "Images":
-    """Images of registries; loaded by builds that have some."""
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """What gives the same as `make`, which is called when it is first asked for: most builds ask for no registry."""
+    made: list[T] = []
+    lock = threading.Lock()
+
+    def get() -> T:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get
+
+
+def _images(store: Store, registries: Callable[[], "Registries"], *, offline: bool) -> "Images":
     from graphbuild.build.images import Images
-    from graphbuild.network.registry import offline_registries
 
-    return Images(store, offline_registries if offline else functools.cache(lambda: registries_of(site)), offline=offline)
+    return Images(store, registries, offline=offline)
 
 
-def registries_of(site: Site) -> "Registries":
+def _registries(site: Site, *, offline: bool) -> "Registries":
     """The registries, as the workspace's settings and this user's credentials have them."""
+    if offline:
+        from graphbuild.network.registry import offline_registries
+
+        return offline_registries()
     from graphbuild.network.registry.client import HttpRegistries
 
     settings = {

@@ -92,12 +92,12 @@ def manifest_of(content: ImageContent, codec: str) -> tuple[bytes, bytes, Digest
     config = config_of(content)
     config_digest = sha256(hashlib.sha256(config).hexdigest())
     suffixes = [LAYER_SUFFIX[codec if codec == "none" else layer.codec or codec] for layer in layers]
-    stored = [(suffix, *_stored(layer, codec)) for layer, suffix in zip(layers, suffixes, strict=True)]
+    blobs = [(suffix, *stored(layer, codec)) for layer, suffix in zip(layers, suffixes, strict=True)]
     manifest = Manifest(
         schema_version=2,
         media_type=OCI_MANIFEST,
         config=Descriptor(OCI_CONFIG, str(config_digest), len(config)),
-        layers=tuple(Descriptor(OCI_LAYER + suffix, str(digest), size) for suffix, digest, size, _ in stored),
+        layers=tuple(Descriptor(OCI_LAYER + suffix, str(digest), size) for suffix, digest, size, _ in blobs),
         annotations=dict(content.annotations) or None,
     )
     data = encode(manifest)
@@ -151,7 +151,8 @@ def write_docker_archive(content: ImageContent, destination: Path) -> Digest:
     return digest
 
 
-def _stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
+def stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
+    """A layer's blob as the manifest names it: digest, size, file."""
     if codec == "none" and layer.blob is not None:
         return layer.diff_id, layer.size, layer.blob
     if layer.compressed is None:
@@ -169,7 +170,7 @@ def _layout(content: ImageContent, codec: str) -> tuple[list[_Member], Digest]:
         _Member(blob_name(manifest_digest), len(manifest), manifest),
         _Member(blob_name(config_digest), len(config), config),
     ]
-    members += [_Member(blob_name(digest), size, path) for digest, size, path in (_stored(layer, codec) for layer in content.layers)]
+    members += [_Member(blob_name(digest), size, path) for digest, size, path in (stored(layer, codec) for layer in content.layers)]
     unique: dict[str, _Member] = {}
     for member in members:
         unique.setdefault(member.name, member)
