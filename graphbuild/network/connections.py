@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 18
 _IDLE = 8  # connections kept for later, a host
-_HEADER = 60.0  # seconds in which an answer's header must have come
+_HEADER = 1 << 20  # bytes that an answer's header may have, and those that come before it
+_PATIENCE = 30.0  # seconds, where a socket has no timeout
 _AGENT = "graphbuild"
 
 Body = bytes | Callable[[], Iterable[bytes]]  # what is made anew for each attempt has its Content-Length among the headers
@@ -43,20 +44,31 @@ class TransientError(Exception):
 
 
 class _Patient(io.RawIOBase):
-    """A socket's raw reader that gives up at `deadline`; the standard library's timeout begins anew with every byte."""
+    """A socket's raw reader that gives up while a header has not come to its end in time, or in _HEADER bytes.
 
-    def __init__(self, raw: Any) -> None:
+    The standard library's timeout begins anew with every byte, and it takes any number of answers that say "100 Continue".
+    """
+
+    def __init__(self, raw: Any, patience: float) -> None:
         self._raw = raw
-        self.deadline = time.monotonic() + _HEADER
+        self._deadline = time.monotonic() + patience
+        self._left = float(_HEADER)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "Buffer") -> int | None:
-        if time.monotonic() > self.deadline:
+        if time.monotonic() > self._deadline:
             raise TimeoutError
+        if self._left <= 0:
+            raise http.client.LineTooLong("header")
         count: int | None = self._raw.readinto(buffer)
+        self._left -= count or 0
         return count
+
+    def relax(self) -> None:
+        """The header is there: who reads the body looks at the clock, and counts."""
+        self._deadline = self._left = math.inf
 
     def close(self) -> None:
         if not self.closed:
@@ -64,16 +76,39 @@ class _Patient(io.RawIOBase):
         super().close()
 
 
+class _Header:
+    """The lines of a header. The standard library takes one that was cut off for a whole one, and so what follows for all of it."""
+
+    def __init__(self, whole: Any) -> None:
+        self._whole = whole
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._whole.readline(limit)
+        if not line.endswith(b"\n") and len(line) < limit:
+            raise http.client.RemoteDisconnected("the connection ended within a header")
+        return line
+
+    def close(self) -> None:
+        self._whole.close()
+
+
 class _Response(http.client.HTTPResponse):
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self._patient = _Patient(sock.makefile("rb", 0))
+        self._patient = _Patient(sock.makefile("rb", 0), 2 * (sock.gettimeout() or _PATIENCE))
         self.fp.close()
         self.fp = io.BufferedReader(self._patient, CHUNK)
 
     def begin(self) -> None:
-        super().begin()
-        self._patient.deadline = math.inf  # who reads the body looks at the clock
+        whole: Any = self.fp
+        header: Any = _Header(whole)
+        self.fp = header
+        try:
+            super().begin()
+        finally:
+            if self.fp is header:
+                self.fp = whole
+        self._patient.relax()
 
 
 class Connections:
@@ -142,8 +177,9 @@ class Connections:
                     return connection, _answer(connection, method, target, sent, body)
                 except BaseException as error:
                     connection.close()
-                    # An idle connection may have been closed meanwhile; that is no fault.
-                    if not old or not isinstance(error, (OSError, http.client.HTTPException)):
+                    # An idle connection may have been closed meanwhile; that is no fault. But who sends a part of something larger
+                    # must find out first what came of it.
+                    if not old or callable(body) or not isinstance(error, (OSError, http.client.HTTPException)):
                         raise
 
     def _keep(self, key: tuple[str, str], connection: http.client.HTTPConnection, *, kept: bool) -> None:

@@ -34,6 +34,7 @@ class Refused(GraphbuildError):  # noqa: N818 - said of the request
     def __init__(self, url: str, status: int, cause: str, hint: str = "") -> None:
         super().__init__(*failure(url, cause, hint).problems, exit_code=failure(url, cause).exit_code)
         self.status = status
+        self.cause = cause
 
 
 class Caller(Protocol):
@@ -155,7 +156,10 @@ class HttpNetwork:
 def redirected(first: str, url: str, location: str) -> str:
     """Where a redirect leads. https does not lead to http, and a password stays with its host."""
     parts = parsed(url)
-    target = parsed(urllib.parse.urljoin(url, urllib.parse.quote(location, safe="%/:=&?~#+!$,;'@()*[]")))
+    try:
+        target = parsed(urllib.parse.urljoin(url, urllib.parse.quote(location, safe="%/:=&?~#+!$,;'@()*[]")))
+    except (ValueError, GraphbuildError):
+        raise failure(first, "redirects to what is not a URL that can be fetched") from None
     if not location or (parts.scheme == "https" and target.scheme == "http"):
         raise failure(first, f"redirects from https to {shown(target.geturl())}" if location else "redirects to nowhere")
     same = (target.scheme, target.hostname, target.port) == (parts.scheme, parts.hostname, parts.port)

@@ -94,6 +94,8 @@ class Authenticator:
 
     def _token(self, challenge: Challenge, endpoint: Endpoint, scopes: tuple[str, ...], credentials: Credentials | None) -> _Token:
         realm = challenge.realm
+        if not realm.startswith(("https://", "http://")):
+            raise failure(endpoint.base, "names a token server that is no URL", hint="the registry is broken")
         if endpoint.base.startswith("https:") and not realm.startswith("https:"):
             raise failure(
                 endpoint.base, "names a token server that is asked without TLS", hint="that would show your password to the network"

@@ -23,7 +23,7 @@ from graphbuild.values.errors import GraphbuildError
 
 _STREAM = {"Content-Type": "application/octet-stream"}
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
-_LOST = frozenset({400, 404, 416})  # what a registry says of an upload that it does not know any more, or not like this
+_LOST = frozenset({400, 404, 416})  # what a registry says of an upload that it does not know any more, or got only a part of
 
 
 class Upload:
@@ -54,11 +54,14 @@ class Upload:
     ) -> None:
         with contextlib.closing(_Sending(self._requests, self._url, self._caller, self._chunk, digest, size, opened)) as sending:
             sending.watch(progress, cancelled)
-            self._requests.patience.run(self._url, sending.attempt, position=lambda: sending.position, cancelled=cancelled)
+            self._requests.patience.run(self._url, sending.attempt, position=lambda: sending.steps * CHUNK, cancelled=cancelled)
 
 
 class _Sending:
-    """One blob on its way, over all attempts. `position`: the bytes that the registry said it has."""
+    """One blob on its way, over all attempts. `position`: the bytes that the registry said it has.
+
+    `steps` counts what got it further than ever: no more often than it has pieces, and once for its beginning.
+    """
 
     def __init__(
         self,
@@ -71,6 +74,8 @@ class _Sending:
         opened: Callable[[], BinaryIO],
     ) -> None:
         self.position = 0
+        self.steps = 0
+        self._furthest = -1
         self._requests = requests
         self._url = url
         self._caller = caller
@@ -114,8 +119,8 @@ class _Sending:
             self._location = ""
             return
         said = _RANGE.fullmatch(answer.headers.get("Range") or "")
-        there = int(said[1]) + 1 if said and int(said[1]) else 0
-        if not there or there > self._size:
+        there = int(said[1]) + 1 if said and int(said[1]) else 0  # 0-0 is said of an empty one too
+        if not said or there > self._size:
             self._location = ""
         else:
             self.position = there
@@ -124,11 +129,18 @@ class _Sending:
     def _begin(self) -> None:
         answer = self._ask("POST", self._url, (202,), {"Content-Length": "0"})
         self._location, self.position = _location(answer.headers, self._url), 0
+        self._step()
+
+    def _step(self) -> None:
+        if self.position > self._furthest:
+            self._furthest = self.position
+            self.steps += 1
 
     def _patch(self, count: int) -> None:
         headers = {**_STREAM, "Content-Length": str(count), "Content-Range": f"{self.position}-{self.position + count - 1}"}
         answer = self._send("PATCH", self._location, (200, 201, 202, 204), headers, count)
         self.position += count
+        self._step()
         self._location = _location(answer.headers, self._location)
 
     def _finish(self) -> None:
@@ -138,7 +150,7 @@ class _Sending:
         headers = {**_STREAM, "Content-Length": str(left)}
         if self.position:
             headers["Content-Range"] = f"{self.position}-{self._size - 1}"
-        self._send("PUT", url, (200, 201, 202, 204), headers, left)
+        self._send("PUT", url, (201,), headers, left)
 
     def _send(self, method: str, url: str, good: tuple[int, ...], headers: dict[str, str], count: int) -> Answer:
         """A request with a part of the blob."""
@@ -147,9 +159,9 @@ class _Sending:
                 method, url, self._caller(), good, headers=headers, body=lambda: self._bytes(count), cancelled=self._cancelled
             )
         except Refused as error:
-            if method == "PATCH" and error.status in _LOST:
+            if error.status in _LOST:
                 self._location = ""
-                raise TransientError(str(error)) from None
+                raise TransientError(error.cause) from None
             raise
 
     def _ask(self, method: str, url: str, good: tuple[int, ...], headers: dict[str, str] | None = None) -> Answer:
@@ -175,7 +187,11 @@ def _location(headers: email.message.Message, url: str) -> str:
     text = headers.get("Location") or ""
     if not text:
         raise failure(url, "does not say where the upload goes on")
-    target, here = parsed(urllib.parse.urljoin(url, text)), parsed(url)
+    here = parsed(url)
+    try:
+        target = parsed(urllib.parse.urljoin(url, text))
+    except (ValueError, GraphbuildError):
+        raise failure(url, "says that the upload goes on at what is no URL") from None
     if here.scheme == "https" and target.scheme == "http":
         if target.hostname != here.hostname:
             raise failure(url, "leads from https to http")
