@@ -3,17 +3,22 @@
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphbuild.build.inputs import Inputs
 from graphbuild.graph.analyze import Node
 from graphbuild.image.read import open_image
+from graphbuild.layers.cancel import never
 from graphbuild.network import Network, download
-from graphbuild.rules.actions import Fetch, ImportImage
+from graphbuild.rules.actions import Fetch, ImportImage, Pull
 from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref
 from graphbuild.store.store import Store
 from graphbuild.values.config import Config, ConfigPatch, apply_patch
 from graphbuild.values.digest import sha256
 from graphbuild.values.errors import mistake
+
+if TYPE_CHECKING:
+    from graphbuild.build.images import Images
 
 _LARGEST = 64 << 30  # bytes of an image's archive
 
@@ -21,10 +26,11 @@ _LARGEST = 64 << 30  # bytes of an image's archive
 class WorkspaceReader:
     """`nodes` are the actions analysed so far. Each image is opened once; one that must be fetched is fetched here, and kept."""
 
-    def __init__(self, inputs: Inputs, store: Store, network: Network, nodes: Mapping[Ref, Node]) -> None:
+    def __init__(self, inputs: Inputs, store: Store, network: Network, images: Callable[[], "Images"], nodes: Mapping[Ref, Node]) -> None:
         self._inputs = inputs
         self._store = store
         self._network = network
+        self._images = images
         self._nodes = nodes
         self._configs: dict[Ref, Config] = {}
 
@@ -62,6 +68,8 @@ class WorkspaceReader:
 
     def _read_image(self, ref: Ref) -> Config:
         action = self._nodes[ref].action
+        if isinstance(action, Pull):
+            return self._images().open(action.reference, action.digest, action.platform, never).config
         if not isinstance(action, ImportImage):
             raise mistake(f"the config that {ref} will have is not known before it is built")
         source = action.source
@@ -89,5 +97,7 @@ class WorkspaceReader:
             return writer.commit(digest, size)
 
 
-def reader_of(inputs: Inputs, store: Store, network: Network) -> Callable[[Mapping[Ref, Node]], WorkspaceReader]:
-    return lambda nodes: WorkspaceReader(inputs, store, network, nodes)
+def reader_of(
+    inputs: Inputs, store: Store, network: Network, images: Callable[[], "Images"]
+) -> Callable[[Mapping[Ref, Node]], WorkspaceReader]:
+    return lambda nodes: WorkspaceReader(inputs, store, network, images, nodes)

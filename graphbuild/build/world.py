@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -25,6 +25,9 @@ from graphbuild.store.store import Store
 from graphbuild.values.config import Config, ConfigPatch, Past, apply_patch
 from graphbuild.values.digest import Digest
 from graphbuild.values.errors import mistake
+
+if TYPE_CHECKING:
+    from graphbuild.build.images import Images
 
 Answer = TypeVar("Answer")
 
@@ -72,6 +75,7 @@ class World:
         machine: Machine,
         cancelled: Callable[[], bool],
         nodes: Mapping[Ref, Node],
+        images: Callable[[], "Images"],
     ) -> None:
         """`nodes`: those of the graph, which say what made a layer, where that was written, and what it was made on."""
         self.store = store
@@ -86,6 +90,7 @@ class World:
         self.forms = Forms(store, settings.epoch, settings.ids, cancelled)
         self.results: dict[Ref, Outputs] = {}
         self._nodes = nodes
+        self.images = images
         self._trees: dict[Folder, FolderTree] = {}
         self._answers: dict[Hashable, Answered] = {}
 

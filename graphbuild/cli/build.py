@@ -37,14 +37,23 @@ from graphbuild.values.label import Label
 LOG_KEPT = 16 << 20  # bytes of a step's log that are kept where the workspace says nothing
 
 
-def run(options: Any, spec: PackageSpec | None = None) -> int:
-    """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares."""
+def run(
+    options: Any,
+    spec: PackageSpec | None = None,
+    *,
+    choose: Callable[[Session, Sequence[Label]], Sequence[Label]] = lambda _opened, labels: labels,
+    then: Callable[[Session, Graph, World, Sequence[Label]], int] | None = None,
+) -> int:
+    """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares.
+
+    `choose` says which of the targets it is about; `then` does something with what was built, if all was.
+    """
     started = time.monotonic()
     certificate = certificate_path(sys.argv[1:])  # as `start` looks for it: outside of the namespaces, where the user has another id
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
     with interruptible() as stop, session(options, report, stop.asked, spec) as opened:
-        part = _part(options, opened)
-        labels = part.labels if part else opened.selected(options.labels)
+        part = _part(options, opened) if then is None else None
+        labels = part.labels if part else choose(opened, opened.selected(options.labels))
         graph = opened.graph(labels, locked=options.locked)
         given = secrets(options.secret)
         try:
@@ -60,9 +69,11 @@ def run(options: Any, spec: PackageSpec | None = None) -> int:
                 with _listener(options, opened, results, given, started) as listener:
                     others = part.actions - len(graph.nodes) if part else 0
                     result = _build(opened, graph, world, labels, listener, options, started, others)
-            opened.store.sync()
-            _say(results, options.progress)
-            if result.finished.status == "ok" and _repeatable(options) and not graph.warnings and not volatile(graph):
+                opened.store.sync()
+                _say(results, options.progress)
+                if then is not None and result.finished.status == "ok":
+                    return then(opened, graph, world, labels)
+            if then is None and result.finished.status == "ok" and _repeatable(options) and not graph.warnings and not volatile(graph):
                 _certify(certificate, opened, graph, result, options.stale if part else None)
             return _exit_code(result)
         finally:
@@ -116,7 +127,9 @@ def new_world(
     )
     machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
     with opened.store.scratch() as folder, contextlib.closing(BubblewrapSandbox(identity, folder)) as sandbox:
-        yield World(opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, graph.nodes)
+        yield World(
+            opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, graph.nodes, opened.images
+        )
 
 
 @contextlib.contextmanager

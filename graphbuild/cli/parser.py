@@ -7,7 +7,7 @@ from graphbuild import __version__
 from graphbuild.cli import image_grammar
 from graphbuild.rules.commands import Command
 
-OWN = ("run", "plan", "check", "explain", "graph", "lock", "shell", "cache", "image", "schema", "completion")
+OWN = ("run", "plan", "push", "check", "explain", "graph", "lock", "shell", "cache", "image", "schema", "completion")
 
 _EXAMPLES = """\
 examples:
@@ -71,6 +71,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     _run(commands, "run", "build targets", "graphbuild run :web --events build.jsonl")
     _run(commands, "plan", "say what `run` would do, and why", "graphbuild plan //...")
+    _push(commands)
     check = _add(commands, "check", "check every build.yaml, and build nothing", "graphbuild check //svc/...")
     check.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     _project(check)
@@ -125,6 +126,14 @@ def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: 
     )
     run.add_argument("-o", "--output", metavar="DIR", help="write outputs below DIR instead of their packages")
     _building(run)
+
+
+def _push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    push = _add(commands, "push", "build images, and push them to the registries that their tags name", "graphbuild push //svc/...")
+    push.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
+    push.add_argument("-t", "--tag", metavar="REF", action="append", help="push as REF, not as its own tags say; may be repeated")
+    push.set_defaults(no_cache=None)
+    _building(push)
 
 
 def _building(run: argparse.ArgumentParser) -> None:

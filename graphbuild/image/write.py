@@ -43,12 +43,16 @@ _LAYOUT_NAMES = frozenset({"blobs", "index.json", "oci-layout"})
 
 
 class ImageLayer(msgspec.Struct, frozen=True):
-    """A layer as blobs: the uncompressed tar of `size` bytes, and (digest, size, path) of its compressed form where there is one."""
+    """A layer as blobs: the uncompressed tar of `size` bytes, and (digest, size, path) of its compressed form, where they are wanted.
+
+    `codec`: that of the compressed form, where it is not the image's.
+    """
 
     diff_id: Digest
     size: int
-    blob: Path
+    blob: Path | None
     compressed: tuple[Digest, int, Path] | None = None
+    codec: str = ""
 
 
 class ImageContent(msgspec.Struct, frozen=True):
@@ -80,29 +84,31 @@ class _DockerEntry(msgspec.Struct, frozen=True, rename="pascal"):
     layers: tuple[str, ...]
 
 
+def config_of(content: ImageContent) -> bytes:
+    """The config as JSON: its digest is Docker's image id."""
+    diff_ids = [layer.diff_id for layer in content.layers]
+    return content.document or encode(to_oci(content.config, diff_ids, content.history, content.created))
+
+
 def manifest_of(content: ImageContent, codec: str) -> tuple[bytes, bytes, Digest, Digest]:
     """Config and manifest as JSON, and their digests. `codec` is "none", "gzip" or "zstd": that of the layers' compressed forms.
 
     ValueError where a layer lacks that form.
     """
     layers = content.layers
-    config = content.document or _document(content)
+    config = config_of(content)
     config_digest = sha256(hashlib.sha256(config).hexdigest())
-    media_type = OCI_LAYER + LAYER_SUFFIX[codec]
-    stored = [_stored(layer, codec) for layer in layers]
+    suffixes = [LAYER_SUFFIX[codec if codec == "none" else layer.codec or codec] for layer in layers]
+    blobs = [(suffix, *stored(layer, codec)) for layer, suffix in zip(layers, suffixes, strict=True)]
     manifest = Manifest(
         schema_version=2,
         media_type=OCI_MANIFEST,
         config=Descriptor(OCI_CONFIG, str(config_digest), len(config)),
-        layers=tuple(Descriptor(media_type, str(digest), size) for digest, size, _ in stored),
+        layers=tuple(Descriptor(OCI_LAYER + suffix, str(digest), size) for suffix, digest, size, _ in blobs),
         annotations=dict(content.annotations) or None,
     )
     data = encode(manifest)
     return config, data, config_digest, sha256(hashlib.sha256(data).hexdigest())
-
-
-def _document(content: ImageContent) -> bytes:
-    return encode(to_oci(content.config, [layer.diff_id for layer in content.layers], content.history, content.created))
 
 
 def parse_tags(tags: tuple[str, ...]) -> list[Reference]:
@@ -166,8 +172,9 @@ def _listing(contents: Sequence[ImageContent]) -> _Member:
     return _Member("manifest.json", len(listing), listing)
 
 
-def _stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
-    if codec == "none":
+def stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
+    """A layer's blob as the manifest names it: digest, size, file."""
+    if codec == "none" and layer.blob is not None:
         return layer.diff_id, layer.size, layer.blob
     if layer.compressed is None:
         raise ValueError(f"layer {layer.diff_id} has no {codec} form")
@@ -186,7 +193,7 @@ def _layout(contents: Sequence[ImageContent], codec: str) -> tuple[list[_Member]
             _Member(blob_name(manifest_digest), len(manifest), manifest),
             _Member(blob_name(config_digest), len(config), config),
         ]
-        layers += [_Member(blob_name(digest), size, path) for digest, size, path in (_stored(layer, codec) for layer in content.layers)]
+        layers += [_Member(blob_name(digest), size, path) for digest, size, path in (stored(layer, codec) for layer in content.layers)]
         descriptors += _descriptors(content, manifest, manifest_digest)
         digests.append(manifest_digest)
     index = encode(Index(2, tuple(_bare_once(descriptors)), OCI_INDEX))

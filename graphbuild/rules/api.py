@@ -192,6 +192,10 @@ class LockContext(Protocol):
         """Like `fetch`, for large bodies: a file in the store that must not be changed."""
         ...
 
+    def pin_image(self, reference: str) -> str:
+        """The digest ("sha256:…") that an image reference stands for in its registry now. GraphbuildError when it cannot be had."""
+        ...
+
     def read(self, path: str) -> bytes:
         """A file of the workspace, relative to the target's package or `//`. GraphbuildError when it cannot be read."""
         ...
