@@ -20,33 +20,32 @@ from graphbuild.values.certificate import ABSENT, Folder, Payload, Stale
 _SIGNATURE = struct.Struct("=5q")
 
 
-def write_certificate(
-    path: str,
+def certificate_of(
     inputs: Inputs,
     outputs: Iterable[Path],
     generation: Path,
     environment: Mapping[str, str | None],
     said: str,
     token: bytes = b"",
-) -> bool:
-    """Write it; whether it could be: not while an input is too fresh to be told from a later change by its stat.
+) -> bytes | None:
+    """What to write; None while an input is too fresh to be told from a later change by its stat.
 
     `token` names the `build.parts` that go with it.
     """
     if inputs.racy:
-        return False
+        return None
     looked_at = _packed(inputs.watched) + _packed(_by_folder((*_outputs(outputs), *code_files(), str(generation))))
-    return _write(path, (looked_at, sorted(environment.items()), said, token))
+    return _encoded((looked_at, sorted(environment.items()), said, token))
 
 
-def refresh_certificate(stale: Stale, inputs: Inputs, outputs: Iterable[Path]) -> bool:
-    """Write what holds after a part of a build was looked at again: all as it was, but for what changed and what was looked at.
+def refreshed_certificate(stale: Stale, inputs: Inputs, outputs: Iterable[Path]) -> bytes | None:
+    """What holds after a part of a build was looked at again: all as it was, but for what changed and what was looked at.
 
     Not where something is too fresh, or changed after it was compared: the old certificate is true still, and the next run looks again.
     """
-    path, (folders, environment, said, token), changed = stale
+    _, (folders, environment, said, token), changed = stale
     if inputs.racy or any(inputs.is_racy(sign) for _, sign in changed):
-        return False
+        return None
     watched, written = inputs.watched, _by_folder(_outputs(outputs))
     before: dict[bytes, dict[bytes, Signature]] = {name.rpartition(b"/")[0] + b"/": {} for name, _ in changed}
     before |= {folder: {} for folder in (*watched, *written)}
@@ -59,26 +58,31 @@ def refresh_certificate(stale: Stale, inputs: Inputs, outputs: Iterable[Path]) -
         for name, sign in names.items():
             old = before[folder].get(name)
             if old not in (None, sign or ABSENT) and folder + name not in known:
-                return False
+                return None
     for name, sign in changed:
         folder, slash, base = name.rpartition(b"/")
         before[folder + slash][base] = sign
     for newer in (watched, written):
         for folder, names in newer.items():
             before[folder] |= {name: sign or ABSENT for name, sign in names.items()}
-    return _write(path, (untouched + _packed(before), environment, said, token))
+    return _encoded((untouched + _packed(before), environment, said, token))
 
 
-def _write(path: str, payload: Payload) -> bool:
+def _encoded(payload: Payload) -> bytes | None:
     try:
         data = marshal.dumps(payload)
     except struct.error:  # a number beyond 63 bits, from a peculiar file system
-        return False
+        return None
+    return blake2b(data, digest_size=20).digest() + data
+
+
+def write_certificate(path: str, certificate: bytes) -> bool:
+    """Write it, when all that it speaks of is on the disk; whether it could be."""
     temporary = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(temporary, "wb") as file:
-            file.write(blake2b(data, digest_size=20).digest() + data)
+            file.write(certificate)
         os.rename(temporary, path)
     except OSError:
         with contextlib.suppress(OSError):

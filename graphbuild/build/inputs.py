@@ -46,6 +46,19 @@ class SourceFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     signature: Signature = (0, 0, 0, 0, 0)
 
 
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of a path's lstat: a third of the memory, where there are many."""
+
+    signature: Signature
+    links: int
+    device: int
+    node: int  # what a device node stands for
+
+    @property
+    def mode(self) -> int:
+        return self.signature[4]
+
+
 def signature(status: os.stat_result) -> Signature:
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)
 
@@ -122,8 +135,8 @@ class Inputs:
 
     def opener(self, sources: Sources) -> Callable[[SourceFile], int]:
         """What opens scanned files for reading; GraphbuildError for one that is not what was scanned any more."""
-        folder = os.fsencode(self.root / sources.folder) + b"/"
-        return lambda source: self.open(folder + source.path, source.signature)
+        folder, opened = os.fsencode(self.root / sources.folder) + b"/", self.open
+        return lambda source: opened(folder + source.path, source.signature)
 
     def _note(self, names: dict[bytes, Signature | None], name: bytes, status: os.stat_result) -> Signature:
         """Remember what a path was."""
@@ -197,15 +210,22 @@ class Inputs:
                         if is_folder:
                             stack.append((path, taken and all_below))
 
-    def listing(self, folder: bytes) -> list[tuple[bytes, os.stat_result]]:
-        """The names in a folder, with their lstat; each is noted."""
+    def listing(self, folder: bytes) -> list[tuple[bytes, Seen]]:
+        """The names in a folder, with what they are; each is noted."""
         names = self.watched.setdefault(folder.rstrip(b"/") + b"/", {})
+        note = self._note
         check(self._cancelled)
+        found = []
         with _reading(), os.scandir(folder) as entries:
-            found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
-        for name, status in found:
-            self._note(names, name, status)
+            for entry in entries:
+                name, status = entry.name, entry.stat(follow_symlinks=False)
+                found.append((name, Seen(note(names, name, status), status.st_nlink, status.st_dev, status.st_rdev)))
         return found
+
+    def seen(self, path: bytes) -> Seen | None:
+        """What a path is, noted; None when it is not there."""
+        status = self.look(path)
+        return Seen(signature(status), status.st_nlink, status.st_dev, status.st_rdev) if status is not None else None
 
     def digests(self, folder: bytes, found: Mapping[bytes, Signature]) -> dict[bytes, bytes]:
         """blake3 of regular files by their paths from `folder`: remembered by their stat, else read now."""
@@ -239,13 +259,12 @@ class Inputs:
         with self._opening:
             cache = self._caches.get(folder) or self._caches.setdefault(folder, StatCache(self._cache_folder, folder))
         digests = cache.known(files)
-        unknown = sorted(files.keys() - digests.keys()) if len(digests) < len(files) else []
-        for path, digest in zip(unknown, hash_files(folder, [(path, files[path][0]) for path in unknown], self._cancelled), strict=True):
-            digests[path] = digest
-            if not self.is_racy(files[path]):
-                cache.put(path, files[path], digest)
+        unknown = [(path, sign[0]) for path, sign in files.items() if path not in digests] if len(digests) < len(files) else []
+        hashed = {path: digest for (path, _), digest in zip(unknown, hash_files(folder, unknown, self._cancelled), strict=True)}
+        settled = self._settled  # what is fresher is not remembered beyond this build: changed again, it might look the same
+        cache.put_all((path, sign, hashed[path]) for path, _ in unknown if (sign := files[path])[1] < settled and sign[2] < settled)
         cache.save()
-        return digests
+        return digests | hashed
 
     def _ignored(self, folder: str) -> Callable[[bytes, bool], bool] | None:
         """What the ignore files of the workspace and of the folder leave out, by paths relative to the folder; None for nothing."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from graphbuild.build.inputs import Inputs
 from graphbuild.graph.analyze import Node
-from graphbuild.image.read import open_image
 from graphbuild.layers.cancel import never
 from graphbuild.network import Network, download
 from graphbuild.rules.actions import Fetch, ImportImage, Pull
@@ -67,6 +66,8 @@ class WorkspaceReader:
         return known
 
     def _read_image(self, ref: Ref) -> Config:
+        from graphbuild.image.read import open_image
+
         action = self._nodes[ref].action
         if isinstance(action, Pull):
             return self._images().open(action.reference, action.digest, action.platform, never).config

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-from graphbuild.build.certificate import code_files, refresh_certificate, remove_certificate, write_certificate
+from graphbuild.build.certificate import certificate_of, code_files, refreshed_certificate, remove_certificate, write_certificate
 from graphbuild.build.loop import Loop, Result, outputs_of
 from graphbuild.build.parts import Part, affected, read_parts, write_parts
 from graphbuild.build.world import BuildSettings, World, machine_of
@@ -29,7 +29,6 @@ from graphbuild.ui.progress import progress, wants_color
 from graphbuild.ui.summary import Results, outputs, totals
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
-from graphbuild.values.certificate import Stale
 from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
 from graphbuild.values.label import Label
@@ -69,15 +68,40 @@ def run(
                 with _listener(options, opened, results, given, started) as listener:
                     others = part.actions - len(graph.nodes) if part else 0
                     result = _build(opened, graph, world, labels, listener, options, started, others)
-                opened.store.sync()
-                _say(results, options.progress)
-                if then is not None and result.finished.status == "ok":
-                    return then(opened, graph, world, labels)
-            if then is None and result.finished.status == "ok" and _repeatable(options) and not graph.warnings and not volatile(graph):
-                _certify(certificate, opened, graph, result, options.stale if part else None)
+                if then is not None:
+                    opened.store.sync()
+                    _say(results, options.progress)
+                    return then(opened, graph, world, labels) if result.finished.status == "ok" else _exit_code(result)
+            with _meanwhile(opened.store.sync):
+                opened.store.sweep()
+                proof = _certificate(certificate, options, opened, graph, result, part)
+            _say(results, options.progress)
+            if proof is not None:
+                write_certificate(certificate, proof)
             return _exit_code(result)
         finally:
             opened.store.sweep()  # also when it failed: what fills the disk may be what it threw away
+
+
+@contextlib.contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Have the disk's work done while the block is; its error is raised at the end of the block."""
+    errors: list[Exception] = []
+
+    def perform() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=perform)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    for error in errors:
+        raise error
 
 
 def _build(
@@ -181,18 +205,19 @@ def _part(options: Any, opened: Session) -> Part | None:
     return affected(parts, changed, known, opened.project.root, opened.project.settings.ignore)
 
 
-def _certify(certificate: str, opened: Session, graph: Graph, result: Result, stale: Stale | None) -> None:
-    """`stale`: the certificate of which a part was looked at."""
+def _certificate(path: str, options: Any, opened: Session, graph: Graph, result: Result, part: Part | None) -> bytes | None:
+    """What answers this command line from now on; None where only a build can. `part`: what alone was looked at again."""
+    if result.finished.status != "ok" or not _repeatable(options) or graph.warnings or volatile(graph):
+        return None
     project = opened.project
     places = [project.root / path for path in outputs_of(graph)]
-    if stale is not None:
-        refresh_certificate(stale, project.inputs, places)
-        return
+    if part is not None:
+        return refreshed_certificate(options.stale, project.inputs, places)
     if project.inputs.racy:
-        return
+        return None
     said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
-    token = write_parts(certificate, graph, project.inputs, map(os.fsencode, (*code_files(), str(opened.store.generation))))
-    write_certificate(certificate, project.inputs, places, opened.store.generation, project.builtins.named, said, token)
+    token = write_parts(path, graph, project.inputs, map(os.fsencode, (*code_files(), str(opened.store.generation))))
+    return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, said, token)
 
 
 def _repeatable(options: Any) -> bool:

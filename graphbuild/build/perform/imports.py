@@ -2,13 +2,13 @@
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from graphbuild.build.keys import Field, Fields
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
-from graphbuild.image.read import SourceImage, open_image
 from graphbuild.layers.cancel import Cancellable
 from graphbuild.layers.compression import open_stream
 from graphbuild.layers.tar_read import unpack
@@ -18,6 +18,9 @@ from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Kind, encode_index
 from graphbuild.values.errors import mistake
+
+if TYPE_CHECKING:
+    from graphbuild.image.read import SourceImage
 
 
 def prepare_import(action: ImportTar | ImportImage, world: World) -> Prepared:
@@ -64,6 +67,8 @@ def _import_tar(path: Path, name: str, world: World) -> Outputs:
 
 def _prepare_image(action: ImportImage, world: World) -> Prepared:
     """An image is named by its manifest: the config's digest and the layers' are all that a key needs."""
+    from graphbuild.image.read import open_image
+
     if isinstance(action.source, WorkspaceFile) and world.inputs.kind(action.source.path) is Kind.DIRECTORY:
         path = world.inputs.root / action.source.path
         world.inputs.look(path / "index.json")
@@ -80,7 +85,7 @@ def _prepare_image(action: ImportImage, world: World) -> Prepared:
     return Prepared(fields, lambda task: _import_image(image, name_of(action.source), world, task))
 
 
-def _import_image(image: SourceImage, name: str, world: World, task: Task) -> Outputs:
+def _import_image(image: "SourceImage", name: str, world: World, task: Task) -> Outputs:
     layers: list[LayerOutput] = []
     trees: list[Digest | None] = []
     for number, layer in enumerate(image.layers):
