@@ -14,7 +14,7 @@ from graphbuild.build.certificate import certificate_of, code_files, refreshed_c
 from graphbuild.build.loop import Loop, Result, outputs_of
 from graphbuild.build.parts import Part, affected, read_parts, write_parts
 from graphbuild.build.world import BuildSettings, World, machine_of
-from graphbuild.cli.session import Session, agents, secrets, session
+from graphbuild.cli.session import Session, agents, report, secrets, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
 from graphbuild.rules.actions import is_volatile
@@ -238,10 +238,6 @@ def _exit_code(result: Result) -> int:
         return EXIT_OK
     codes = {error.exit_code for error in result.errors}
     return codes.pop() if len(codes) == 1 else EXIT_FAILED
-
-
-def report(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 class Stop:

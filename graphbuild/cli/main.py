@@ -1,5 +1,6 @@
 """`graphbuild COMMAND`: parses, dispatches, and turns errors into text and exit codes. Nobody else catches them."""
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -70,30 +71,28 @@ def _change_directory(folder: str) -> None:
         raise mistake(f"cannot change to {folder}: {error.strerror}") from None
 
 
+_COMMANDS = {  # name → module of this package, its function
+    "cache": ("cache", "cache"),
+    "check": ("inspect", "check"),
+    "completion": ("inspect", "completion"),
+    "explain": ("inspect", "explain"),
+    "graph": ("inspect", "graph"),
+    "image": ("image", "image"),
+    "lock": ("inspect", "lock"),
+    "plan": ("build", "run"),
+    "push": ("push", "push"),
+    "query": ("query", "query"),
+    "run": ("build", "run"),
+    "schema": ("inspect", "schema"),
+    "shell": ("shell", "shell"),
+}
+
+
 def _command(name: str) -> Callable[..., int]:
-    if name in ("run", "plan"):
-        from graphbuild.cli import build
-
-        return build.run
-    if name == "push":
-        from graphbuild.cli import push
-
-        return push.push
-    if name in ("cache", "schema", "completion"):
-        from graphbuild.cli import cache, inspect
-
-        return {"cache": cache.cache, "schema": inspect.schema, "completion": inspect.completion}[name]
-    if name == "image":
-        from graphbuild.cli import image
-
-        return image.image
-    if name == "shell":
-        from graphbuild.cli import shell
-
-        return shell.shell
-    from graphbuild.cli import inspect
-
-    return {"check": inspect.check, "explain": inspect.explain, "graph": inspect.graph, "lock": inspect.lock}[name]
+    """The function of a command; only its own module is imported."""
+    module, function = _COMMANDS[name]
+    found: Callable[..., int] = getattr(importlib.import_module(f"graphbuild.cli.{module}"), function)
+    return found
 
 
 def show_problems(error: GraphbuildError) -> None:
