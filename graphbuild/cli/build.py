@@ -29,7 +29,7 @@ from graphbuild.ui.progress import progress, wants_color
 from graphbuild.ui.summary import Results, outputs, totals
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
-from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError
 from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
 from graphbuild.values.label import Label
 
@@ -73,7 +73,8 @@ def run(
                     _say(results, options.progress)
                     return then(opened, graph, world, labels) if result.finished.status == "ok" else _exit_code(result)
             with _meanwhile(opened.store.sync):
-                opened.store.sweep()
+                with contextlib.suppress(GraphbuildError):  # the sweep below meets it again, when the results are said
+                    opened.store.sweep()
                 proof = _certificate(certificate, options, opened, graph, result, part)
             _say(results, options.progress)
             if proof is not None:
