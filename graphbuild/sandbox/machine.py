@@ -8,6 +8,7 @@ Nothing but this is ever emitted (from the Intel SDM and the Arm ARM):
     0F 05                  syscall                D4000001           svc #0
     85 C0; 0F 85/84 rel    test eax,eax; jnz, jz  35000000/34000000  cbnz, cbz w0
     83 F8 FE; 0F 84 rel    cmp eax,-2; je         3100081F; 54000000 cmn w0,#2; b.eq
+    83 F8 02; 0F 8F rel    cmp eax,2; jg          7100081F; 5400000C cmp w0,#2; b.gt
     89 04 25 disp32        mov [disp32],eax       B9000020           str w0,[x1]
 """
 
@@ -26,6 +27,7 @@ class Machine(msgspec.Struct, frozen=True):
     if_failed: Callable[[int], bytes]  # jump over that many bytes further on when the last call did not return 0
     if_done: Callable[[int], bytes]  # likewise, when it returned 0
     if_missing: Callable[[int], bytes]  # likewise, when it returned -ENOENT
+    if_later: Callable[[int], bytes]  # likewise, or back when it is negative, when it returned more than 2
     store: Callable[[int], bytes]  # write what the last call returned to an address, as 4 bytes
 
 
@@ -67,6 +69,10 @@ def _x86_if_missing(distance: int) -> bytes:
     return b"\x83\xf8\xfe\x0f\x84" + struct.pack("<i", distance)
 
 
+def _x86_if_later(distance: int) -> bytes:
+    return b"\x83\xf8\x02\x0f\x8f" + struct.pack("<i", distance)
+
+
 def _x86_store(address: int) -> bytes:
     return b"\x89\x04\x25" + struct.pack("<I", address)
 
@@ -91,6 +97,10 @@ def _arm_if_done(distance: int) -> bytes:
 
 def _arm_if_missing(distance: int) -> bytes:
     return struct.pack("<II", 0x3100081F, 0x54000000 | (distance // 4 + 1) << 5)
+
+
+def _arm_if_later(distance: int) -> bytes:
+    return struct.pack("<II", 0x7100081F, 0x5400000C | (distance // 4 + 1 & 0x7FFFF) << 5)
 
 
 def _arm_store(address: int) -> bytes:
@@ -129,6 +139,7 @@ MACHINES: Mapping[str, Machine] = {
         _x86_if_failed,
         _x86_if_done,
         _x86_if_missing,
+        _x86_if_later,
         _x86_store,
     ),
     "aarch64": Machine(
@@ -162,6 +173,7 @@ MACHINES: Mapping[str, Machine] = {
         _arm_if_failed,
         _arm_if_done,
         _arm_if_missing,
+        _arm_if_later,
         _arm_store,
     ),
 }

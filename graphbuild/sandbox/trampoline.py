@@ -6,8 +6,9 @@ capabilities) and executes one command whose path, arguments and environment are
 line or passes through the loader of any program outside of the sandbox. It exits with 127 where there is no such file,
 with 126 for any other failure.
 
-With a `Container` it makes the walls too, before all that, in place of bubblewrap: it starts a child in namespaces of its own, whose
-first process that is, and tells the descriptor `status` when it has (`CHILD`), what it came to (`WAITED`), or which call failed (`FAILED`).
+With a `Container` it makes the walls too, before all that: it starts a child in namespaces of its own, whose first process that is, and
+tells the descriptor `status` when it has (`CHILD`), what it came to (`WAITED`), or which call failed (`FAILED`). With a `reaper` the command
+is a child of that first process, which does nothing but wait for whatever ends, and goes when the command does.
 """
 
 import functools
@@ -28,6 +29,8 @@ _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _F_SETFD, _FD_CLOEXEC = 2, 1
 _KEPT = 0xA80425FB  # Docker's 14 capabilities as bits: bwrap.CAPABILITIES
 _CAPABILITIES = 64  # dropping one that the kernel does not know fails, which is as good
+
+_SIGCHLD = 17
 
 CHILD = b'"child-pid": 0 '  # as bubblewrap says it
 WAITED = b'"waited": '  # before the 4 bytes of a wait status, all ones where there was no child
@@ -53,6 +56,7 @@ class Container(msgspec.Struct, frozen=True):
     status: int
     block: int = -1
     filter: bytes = b""
+    reaper: bool = False
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -155,6 +159,8 @@ def _contained(machine: Machine, container: Container, inner: bytes, data: Data)
     """The parent's code around the child's, which ends in `inner`."""
     status, none = container.status, data.put(bytes(8))
     calls = [Call("fcntl", (number, _F_SETFD, _FD_CLOEXEC), "closing") for number in (status, container.block) if number >= 0]
+    if container.reaper:
+        inner = _reaper(machine, status, data) + inner
     child = _calls(machine, (*calls, *container.calls, *_filtered(container.filter, data)), status, data) + inner
     waits = machine.call(machine.calls["read"], (container.block, none, 1)) if container.block >= 0 else b""
     clone = machine.call(machine.calls["clone"], (container.flags, 0, 0, 0, 0)) + machine.if_failed(len(child))
@@ -173,6 +179,17 @@ def _parent(machine: Machine, status: int, data: Data) -> bytes:
         ("exit_group", (0,)),
     )
     return b"".join(machine.call(machine.calls[name], values) for name, values in calls)
+
+
+def _reaper(machine: Machine, status: int, data: Data) -> bytes:
+    """Go on in a child, whose number is 2 in the new namespace; wait for all that end until it does, and say what it came to."""
+    waited = WAITED + b"\xff" * 4 + b"\n"
+    place = data.put(waited)
+    wait = machine.call(machine.calls["wait4"], (-1, place + len(WAITED), 0, 0))
+    again = machine.if_later(0)  # how far back depends on its own length
+    code = wait + machine.if_later(-len(wait) - len(again))
+    code += machine.call(machine.calls["write"], (status, place, len(waited))) + machine.call(machine.calls["exit_group"], (0,))
+    return machine.call(machine.calls["clone"], (_SIGCHLD, 0, 0, 0, 0)) + machine.if_done(len(code)) + code
 
 
 def _calls(machine: Machine, calls: Sequence[Call], status: int, data: Data) -> bytes:

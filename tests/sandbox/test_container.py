@@ -18,7 +18,7 @@ SETUP = Setup("/m", (), "/work", mounts=(Memory("/t", 4096, 0o755), Bind("/src",
 
 
 def made(own_network=False):
-    return container.calls(MASKS, SETUP, own_network=own_network, last=40)
+    return container.calls(MASKS, SETUP, own_network=own_network, last=40, like_docker=True)
 
 
 def layer(driver, name, files):
@@ -73,6 +73,19 @@ def test_the_machines_files_are_let_go_of_before_anything_of_the_image_runs():
 def test_golden(machine, expected):
     walls = trampoline.Container(0x7C020011, made(), 9, 10, bytes(16))
     program = trampoline.Program(b"/bin/sh", (b"sh",), (b"A=1",), Credentials(1000, 1001, (4, 29)), walls)
+    assert hashlib.sha256(trampoline.assemble(machine, program)).hexdigest() == expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        ("x86_64", "2e8ba804d9314c8e6c108e63c4bae7c1cf8a337314a3217b76657d4f211dcae0"),
+        ("aarch64", "60b7dc336dd82a11f02b6893c9ea3819a77a3b3fc10f96376ba514d82ca37a5d"),
+    ],
+)
+def test_golden_with_a_reaper(machine, expected):
+    walls = trampoline.Container(0x7C020011, (), 9, reaper=True)
+    program = trampoline.Program(b"/bin/sh", (b"sh",), (b"A=1",), None, walls)
     assert hashlib.sha256(trampoline.assemble(machine, program)).hexdigest() == expected
 
 
