@@ -32,7 +32,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct):
-    """The data behind the code, filled once to know the addresses."""
+    """The data of a program, which stands before its code: so an address is known as soon as a value is put."""
 
     start: int
     content: bytearray = msgspec.field(default_factory=bytearray)
@@ -50,11 +50,12 @@ class Data(msgspec.Struct):
 
 
 _X86_REGISTERS = (b"\xbf", b"\xbe", b"\xba", b"\x41\xba", b"\x41\xb8")
+_X86_CALLS = [b"%b".join((*_X86_REGISTERS[:count], b"\xb8")) + b"%b\x0f\x05" for count in range(6)]  # by the number of arguments
+_X86_NUMBER = struct.Struct("<I").pack
 
 
 def _x86_call(number: int, arguments: Sequence[int]) -> bytes:
-    loads = b"".join(opcode + struct.pack("<I", value & 0xFFFFFFFF) for opcode, value in zip(_X86_REGISTERS, arguments, strict=False))
-    return loads + struct.pack("<BI", 0xB8, number) + b"\x0f\x05"
+    return _X86_CALLS[len(arguments)] % (*[_X86_NUMBER(value & 0xFFFFFFFF) for value in arguments], _X86_NUMBER(number))
 
 
 def _x86_if_failed(distance: int) -> bytes:

@@ -21,7 +21,7 @@ from graphbuild.sandbox.machine import MACHINES, Data, Machine
 from graphbuild.sandbox.users import Credentials
 
 _ADDRESS = 0x400000
-_DATA_ADDRESS = 0x500000
+_DATA_ADDRESS = 0x10000000
 _HEADERS = 64 + 2 * 56  # the ELF header and two program headers
 _CAPABILITY_VERSION_3 = 0x20080522
 _PR_CAPBSET_DROP = 24
@@ -76,16 +76,14 @@ def supports(machine: str) -> bool:
 
 def assemble(machine: str, program: Program) -> bytes:
     """The ELF executable. KeyError for a machine without code (see `supports`)."""
-    known = MACHINES[machine]
-    # The length of the code does not depend on where the data is: a first pass with any address finds it.
-    offset = _HEADERS + len(_all(machine, program, Data(0)))
-    offset += -offset % 8
-    data = Data(_DATA_ADDRESS + offset)
+    data = Data(_DATA_ADDRESS + _HEADERS)
     code = _all(machine, program, data)
+    content = bytes(data.content) + bytes(-len(data.content) % 8)
+    offset = _HEADERS + len(content)
     identity = b"\x7fELF" + bytes((2, 1, 1)) + bytes(9)
-    header = identity + struct.pack("<HHIQQQIHHHHHH", 2, known.elf, 1, _ADDRESS + _HEADERS, 64, 0, 0, 64, 56, 2, 0, 0, 0)
-    segments = _segment(5, 0, _ADDRESS, _HEADERS + len(code)) + _segment(6, offset, _DATA_ADDRESS + offset, len(data.content))
-    return (header + segments + code).ljust(offset, b"\0") + bytes(data.content)
+    header = identity + struct.pack("<HHIQQQIHHHHHH", 2, MACHINES[machine].elf, 1, _ADDRESS + offset, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    segments = _segment(6, _HEADERS, _DATA_ADDRESS + _HEADERS, len(content)) + _segment(5, offset, _ADDRESS + offset, len(code))
+    return header + segments + content + code
 
 
 def _segment(flags: int, offset: int, address: int, size: int) -> bytes:
@@ -194,17 +192,25 @@ def _reaper(machine: Machine, status: int, data: Data) -> bytes:
 
 def _calls(machine: Machine, calls: Sequence[Call], status: int, data: Data) -> bytes:
     """Calls in order; behind each that must not fail, the end for when it does."""
-    code = b""
+    code: list[bytes] = []
+    ends: dict[str, bytes] = {}
     for call in calls:
-        values = tuple(data.put(value + b"\0") if isinstance(value, bytes) else value for value in call.arguments)
-        code += machine.call(machine.calls[call.name], values)
+        values = [data.put(value + b"\0") if isinstance(value, bytes) else value for value in call.arguments]
+        code.append(machine.call(machine.calls[call.name], values))
         if call.what:
-            report = FAILED + bytes(4) + call.what.encode(errors="surrogateescape").replace(b"\n", b" ")[:512] + b"\n"
-            place = data.put(report)
-            end = machine.store(place + len(FAILED)) + machine.call(machine.calls["write"], (status, place, len(report)))
-            end += machine.call(machine.calls["exit_group"], (125,))
-            code += machine.if_done(len(end)) + end
-    return code
+            if call.what not in ends:
+                ends[call.what] = _end(machine, call.what, status, data)
+            code.append(ends[call.what])
+    return b"".join(code)
+
+
+def _end(machine: Machine, what: str, status: int, data: Data) -> bytes:
+    """Where the last call failed, say so and end."""
+    report = FAILED + bytes(4) + what.encode(errors="surrogateescape").replace(b"\n", b" ")[:512] + b"\n"
+    place = data.put(report)
+    end = machine.store(place + len(FAILED)) + machine.call(machine.calls["write"], (status, place, len(report)))
+    end += machine.call(machine.calls["exit_group"], (125,))
+    return machine.if_done(len(end)) + end
 
 
 def _filtered(code: bytes, data: Data) -> list[Call]:
