@@ -21,22 +21,25 @@ _ABSENT: Signature = (-1, 0, 0, 0, 0)  # as `graphbuild.start` expects it for a 
 Folder = tuple[bytes, bytes, bytes]
 
 
-def write_certificate(
-    path: str, inputs: Inputs, outputs: Iterable[Path], generation: Path, environment: Mapping[str, str], said: str
-) -> bool:
-    """Write it; whether it could be: not while an input is too fresh to be told from a later change by its stat."""
+def certificate_of(inputs: Inputs, outputs: Iterable[Path], generation: Path, environment: Mapping[str, str], said: str) -> bytes | None:
+    """What to write; None while an input is too fresh to be told from a later change by its stat."""
     if inputs.racy:
-        return False
+        return None
     ours = _by_folder((*_outputs(outputs), *_code(), str(generation)))
     try:
         payload = marshal.dumps((_packed(inputs.watched) + _packed(ours), sorted(environment.items()), said))
     except struct.error:  # a number beyond 63 bits, from a peculiar file system
-        return False
+        return None
+    return blake2b(payload, digest_size=20).digest() + payload
+
+
+def write_certificate(path: str, certificate: bytes) -> bool:
+    """Write it, when all that it speaks of is on the disk; whether it could be."""
     temporary = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(temporary, "wb") as file:
-            file.write(blake2b(payload, digest_size=20).digest() + payload)
+            file.write(certificate)
         os.rename(temporary, path)
     except OSError:
         with contextlib.suppress(OSError):

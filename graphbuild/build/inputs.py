@@ -110,8 +110,8 @@ class Inputs:
 
     def opener(self, sources: Sources) -> Callable[[SourceFile], int]:
         """What opens scanned files for reading; GraphbuildError for one that is not what was scanned any more."""
-        folder = os.fsencode(self.root / sources.folder) + b"/"
-        return lambda source: self.open(folder + source.path, source.signature)
+        folder, opened = os.fsencode(self.root / sources.folder) + b"/", self.open
+        return lambda source: opened(folder + source.path, source.signature)
 
     def _note(self, names: dict[bytes, Signature | None], name: bytes, status: os.stat_result) -> Signature:
         """Remember what a path was."""
@@ -119,10 +119,6 @@ class Inputs:
         if sign[1] >= self._settled or sign[2] >= self._settled:
             self.racy = True
         return sign
-
-    def _is_racy(self, sign: Signature) -> bool:
-        """Whether a file is too fresh to be remembered beyond this build: changed again, it might look the same."""
-        return sign[1] >= self._settled or sign[2] >= self._settled
 
     def _scan(self, sources: Sources) -> list[SourceFile]:
         folder = os.fsencode(self.root / sources.folder)
@@ -227,13 +223,12 @@ class Inputs:
         with self._opening:
             cache = self._caches.get(folder) or self._caches.setdefault(folder, StatCache(self._cache_folder, folder))
         digests = cache.known(files)
-        unknown = sorted(files.keys() - digests.keys()) if len(digests) < len(files) else []
-        for path, digest in zip(unknown, hash_files(folder, [(path, files[path][0]) for path in unknown], self._cancelled), strict=True):
-            digests[path] = digest
-            if not self._is_racy(files[path]):
-                cache.put(path, files[path], digest)
+        unknown = [(path, sign[0]) for path, sign in files.items() if path not in digests] if len(digests) < len(files) else []
+        hashed = {path: digest for (path, _), digest in zip(unknown, hash_files(folder, unknown, self._cancelled), strict=True)}
+        settled = self._settled  # what is fresher is not remembered beyond this build: changed again, it might look the same
+        cache.put_all((path, sign, hashed[path]) for path, _ in unknown if (sign := files[path])[1] < settled and sign[2] < settled)
         cache.save()
-        return digests
+        return digests | hashed
 
     def _ignored(self, folder: str) -> Callable[[bytes, bool], bool] | None:
         """What the ignore files of the workspace and of the folder leave out, by paths relative to the folder; None for nothing."""

@@ -156,11 +156,16 @@ class Loop:
         return Done(record.outputs, event, last)
 
     def _hire(self) -> None:
-        if not self._threads:  # while the first steps run there is time
-            threading.Thread(target=warm_up, args=([node.action for node in self._nodes],), daemon=True).start()
+        if not self._threads:
+            threading.Thread(target=self._warm_up, daemon=True).start()
         thread = threading.Thread(target=self._serve, args=(len(self._threads) + 1,), daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _warm_up(self) -> None:
+        """While the first steps run there is time; while they start there is none."""
+        time.sleep(_TICK)
+        warm_up(node.action for node in self._nodes)
 
     def _serve(self, worker: int) -> None:
         """A worker: performs what it is given until it is given None."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-from graphbuild.build.certificate import remove_certificate, write_certificate
+from graphbuild.build.certificate import certificate_of, remove_certificate, write_certificate
 from graphbuild.build.loop import Loop, Result, outputs_of
 from graphbuild.build.world import BuildSettings, World, machine_of
 from graphbuild.cli.session import Session, agents, secrets, session
@@ -54,13 +54,36 @@ def run(options: Any, spec: PackageSpec | None = None) -> int:
                 results = Results()
                 with _listener(options, opened, results, given, started) as listener:
                     result = _build(opened, graph, world, labels, listener, options, started)
-            opened.store.sync()
+            with _meanwhile(opened.store.sync):
+                opened.store.sweep()
+                proof = _certificate(options, opened, graph, result)
             _say(results, options.progress)
-            if result.finished.status == "ok" and _repeatable(options) and not graph.warnings and not volatile(graph):
-                _certify(certificate, opened, graph, result)
+            if proof is not None:
+                write_certificate(certificate, proof)
             return _exit_code(result)
         finally:
             opened.store.sweep()  # also when it failed: what fills the disk may be what it threw away
+
+
+@contextlib.contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Have the disk's work done while the block is; its error is raised at the end of the block."""
+    errors: list[Exception] = []
+
+    def perform() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=perform)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    for error in errors:
+        raise error
 
 
 def _build(
@@ -142,11 +165,14 @@ def _say(results: Results, mode: str) -> None:
         sys.stderr.write(totals(finished))
 
 
-def _certify(certificate: str, opened: Session, graph: Graph, result: Result) -> None:
+def _certificate(options: Any, opened: Session, graph: Graph, result: Result) -> bytes | None:
+    """What answers this command line from now on; None where only a build can."""
+    if result.finished.status != "ok" or not _repeatable(options) or graph.warnings or volatile(graph):
+        return None
     project = opened.project
     said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
     places = [project.root / path for path in outputs_of(graph)]
-    write_certificate(certificate, project.inputs, places, opened.store.generation, project.builtins.named, said)
+    return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, said)
 
 
 def _repeatable(options: Any) -> bool:

@@ -6,7 +6,6 @@ other attributes in the stack, one more small layer on top says them again.
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -116,6 +115,8 @@ def _image_layers(layers: list[tuple[LayerOutput, str]], codec: str, world: Worl
     task.progress(0, len(layers), "layers")
     if sum(entry.size for layer, _ in layers for entry in world.layer(layer).entries) < _WORTH_THREADS:
         return tuple(map(one, layers))
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(len(layers), world.settings.jobs, os.cpu_count() or 1)) as pool:
         return tuple(pool.map(one, layers))
 
