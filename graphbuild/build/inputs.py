@@ -46,6 +46,19 @@ class SourceFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     signature: Signature = (0, 0, 0, 0, 0)
 
 
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of a path's lstat: a third of the memory, where there are many."""
+
+    signature: Signature
+    links: int
+    device: int
+    node: int  # what a device node stands for
+
+    @property
+    def mode(self) -> int:
+        return self.signature[4]
+
+
 def signature(status: os.stat_result) -> Signature:
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)
 
@@ -181,15 +194,22 @@ class Inputs:
                         if is_folder:
                             stack.append((path, taken and all_below))
 
-    def listing(self, folder: bytes) -> list[tuple[bytes, os.stat_result]]:
-        """The names in a folder, with their lstat; each is noted."""
+    def listing(self, folder: bytes) -> list[tuple[bytes, Seen]]:
+        """The names in a folder, with what they are; each is noted."""
         names = self.watched.setdefault(folder.rstrip(b"/") + b"/", {})
+        note = self._note
         check(self._cancelled)
+        found = []
         with _reading(), os.scandir(folder) as entries:
-            found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
-        for name, status in found:
-            self._note(names, name, status)
+            for entry in entries:
+                name, status = entry.name, entry.stat(follow_symlinks=False)
+                found.append((name, Seen(note(names, name, status), status.st_nlink, status.st_dev, status.st_rdev)))
         return found
+
+    def seen(self, path: bytes) -> Seen | None:
+        """What a path is, noted; None when it is not there."""
+        status = self.watch(path)
+        return Seen(signature(status), status.st_nlink, status.st_dev, status.st_rdev) if status is not None else None
 
     def digests(self, folder: bytes, found: Mapping[bytes, Signature]) -> dict[bytes, bytes]:
         """blake3 of regular files by their paths from `folder`: remembered by their stat, else read now."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from graphbuild.build.inputs import Inputs
 from graphbuild.graph.analyze import Node
-from graphbuild.image.read import open_image
 from graphbuild.network import Network, download
 from graphbuild.rules.actions import ConfigExpression, Fetch, ImportImage, Ref
 from graphbuild.store.store import Store
@@ -58,6 +57,8 @@ class WorkspaceReader:
         return known
 
     def _read_image(self, ref: Ref) -> Config:
+        from graphbuild.image.read import open_image
+
         action = self._nodes[ref].action
         if not isinstance(action, ImportImage):
             raise mistake(f"the config that {ref} will have is not known before it is built")

@@ -9,7 +9,6 @@ It does not know what a layer is.
 import contextlib
 import errno
 import os
-import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +40,10 @@ def mount(folders: Sequence[Path], target: Path, *, upper: Path | None = None, w
         lowers = lowers if len(lowers) > 1 else [*lowers, os.fsencode(target)]
     elif work is not None:
         # A volatile mount leaves this mark, which refuses the next mount; whoever mounts again knows what it does.
-        shutil.rmtree(work / "work" / "incompat", ignore_errors=True)
+        if (mark := work / "work" / "incompat").exists():
+            import shutil
+
+            shutil.rmtree(mark, ignore_errors=True)
     try:
         _mount_new(lowers, os.fsencode(target), upper, work, setuid=setuid)
     except OSError as error:

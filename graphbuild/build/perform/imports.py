@@ -1,11 +1,11 @@
 """Performing `ImportTar` and `ImportImage`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphbuild.build.keys import Field, Fields
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
-from graphbuild.image.read import SourceImage, open_image
 from graphbuild.layers.cancel import Cancellable
 from graphbuild.layers.compression import decompress, open_stream
 from graphbuild.layers.tar_read import unpack
@@ -14,6 +14,9 @@ from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Kind, encode_index
 from graphbuild.values.errors import mistake
+
+if TYPE_CHECKING:
+    from graphbuild.image.read import SourceImage
 
 
 def prepare_import(action: ImportTar | ImportImage, world: World) -> Prepared:
@@ -60,6 +63,8 @@ def _import_tar(path: Path, name: str, world: World) -> Outputs:
 
 def _prepare_image(action: ImportImage, world: World) -> Prepared:
     """An image is named by its manifest: the config's digest and the layers' are all that a key needs."""
+    from graphbuild.image.read import open_image
+
     if isinstance(action.source, WorkspaceFile) and world.inputs.kind(action.source.path) is Kind.DIRECTORY:
         path = world.inputs.root / action.source.path
         world.inputs.watch(path / "index.json")
@@ -75,7 +80,7 @@ def _prepare_image(action: ImportImage, world: World) -> Prepared:
     return Prepared(fields, lambda task: _import_image(image, name_of(action.source), world, task))
 
 
-def _import_image(image: SourceImage, name: str, world: World, task: Task) -> Outputs:
+def _import_image(image: "SourceImage", name: str, world: World, task: Task) -> Outputs:
     layers: list[LayerOutput] = []
     for number, layer in enumerate(image.layers):
         task.progress(number, len(image.layers), "layers")
@@ -101,7 +106,7 @@ def _unpacked(path: Path, source: str, world: World) -> Digest | None:
         return world.store.put_layer(encode_index(entries, settings.epoch), folder=folder) if entries else None
 
 
-def _layer_blob(image: SourceImage, number: int, diff_id: Digest, world: World) -> Path:
+def _layer_blob(image: "SourceImage", number: int, diff_id: Digest, world: World) -> Path:
     """A layer of a source image, decompressed into the store and checked against its diff_id."""
     known = world.store.blob(diff_id)
     if known is not None:
