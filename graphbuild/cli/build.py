@@ -27,7 +27,7 @@ from graphbuild.ui.progress import progress, wants_color
 from graphbuild.ui.summary import Results, outputs, totals
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
-from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError
 from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
 from graphbuild.values.label import Label
 
@@ -55,7 +55,8 @@ def run(options: Any, spec: PackageSpec | None = None) -> int:
                 with _listener(options, opened, results, given, started) as listener:
                     result = _build(opened, graph, world, labels, listener, options, started)
             with _meanwhile(opened.store.sync):
-                opened.store.sweep()
+                with contextlib.suppress(GraphbuildError):  # the sweep below meets it again, when the results are said
+                    opened.store.sweep()
                 proof = _certificate(options, opened, graph, result)
             _say(results, options.progress)
             if proof is not None:
