@@ -75,6 +75,10 @@ def _command(name: str) -> Callable[..., int]:
         from graphbuild.cli import push
 
         return push.push
+    if name == "load":
+        from graphbuild.cli import load
+
+        return load.load_images
     if name in ("cache", "schema", "completion"):
         from graphbuild.cli import cache, inspect
 

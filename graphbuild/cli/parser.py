@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from graphbuild import __version__
 from graphbuild.rules.commands import Command
 
-OWN = ("run", "plan", "push", "check", "explain", "graph", "lock", "shell", "cache", "schema", "completion")
+OWN = ("run", "plan", "push", "load", "check", "explain", "graph", "lock", "shell", "cache", "schema", "completion")
 
 _EXAMPLES = """\
 examples:
@@ -71,6 +71,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     _run(commands, "run", "build targets", "graphbuild run :web --events build.jsonl")
     _run(commands, "plan", "say what `run` would do, and why", "graphbuild plan //...")
     _push(commands)
+    _load(commands)
     check = _add(commands, "check", "check every build.yaml, and build nothing", "graphbuild check //svc/...")
     check.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     _project(check)
@@ -132,6 +133,15 @@ def _push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     push.add_argument("-t", "--tag", metavar="REF", action="append", help="push as REF, not as its own tags say; may be repeated")
     push.set_defaults(no_cache=None)
     _building(push)
+
+
+def _load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    load = _add(commands, "load", "build images, and load them into an engine that runs them", "graphbuild load :web --into podman")
+    load.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
+    load.add_argument("--into", choices=("docker", "podman", "containerd"), help="default: the first of these that is there")
+    load.add_argument("--namespace", metavar="NAME", help="of containerd (default: $CONTAINERD_NAMESPACE, or default)")
+    load.set_defaults(no_cache=None)
+    _building(load)
 
 
 def _building(run: argparse.ArgumentParser) -> None:

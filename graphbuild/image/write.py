@@ -63,7 +63,7 @@ class ImageContent(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
 
 
-class _Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True):
     """A file of a layout: `size` bytes, which are `content` or come from a blob."""
 
     name: str
@@ -120,7 +120,7 @@ def parse_tags(tags: tuple[str, ...]) -> list[Reference]:
 
 def write_layout(content: ImageContent, codec: str, destination: Path) -> Digest:
     """Write an OCI layout folder, in the place of one that is there, and return the manifest's digest."""
-    members, digest = _layout(content, codec)
+    members, digest = layout_members(content, codec)
     _check_replaceable(destination)
     with writing(destination):
         _write_folder(members, content.created, destination)
@@ -129,7 +129,7 @@ def write_layout(content: ImageContent, codec: str, destination: Path) -> Digest
 
 def write_oci_archive(content: ImageContent, codec: str, destination: Path) -> Digest:
     """Write an OCI layout as a tar, in the place of what file is there, and return the manifest's digest."""
-    members, digest = _layout(content, codec)
+    members, digest = layout_members(content, codec)
     _write_archive(members, content.created, destination)
     return digest
 
@@ -139,7 +139,14 @@ def write_docker_archive(content: ImageContent, destination: Path) -> Digest:
 
     Returns the manifest's digest. The same shape that `docker save` writes since Docker 25; Docker 20.10 loads it too.
     """
-    members, digest = _layout(content, "none")
+    members, digest = docker_members(content)
+    _write_archive(members, content.created, destination)
+    return digest
+
+
+def docker_members(content: ImageContent) -> tuple[list[Member], Digest]:
+    """The files of an archive for `docker load`, and the manifest's digest."""
+    members, digest = layout_members(content, "none")
     config_digest = manifest_of(content, "none")[2]
     entry = _DockerEntry(
         config=blob_name(config_digest),
@@ -147,8 +154,7 @@ def write_docker_archive(content: ImageContent, destination: Path) -> Digest:
         layers=tuple(blob_name(layer.diff_id) for layer in content.layers),
     )
     listing = msgspec.json.encode([entry])
-    _write_archive([_Member("manifest.json", len(listing), listing), *members], content.created, destination)
-    return digest
+    return [Member("manifest.json", len(listing), listing), *members], digest
 
 
 def stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
@@ -160,18 +166,18 @@ def stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
     return layer.compressed
 
 
-def _layout(content: ImageContent, codec: str) -> tuple[list[_Member], Digest]:
+def layout_members(content: ImageContent, codec: str) -> tuple[list[Member], Digest]:
     """The files of a layout: small ones first, so that readers of a stream know early what comes; each blob once."""
     config, manifest, config_digest, manifest_digest = manifest_of(content, codec)
     index = encode(_index(content, manifest, manifest_digest))
     members = [
-        _Member("oci-layout", len(LAYOUT_FILE), LAYOUT_FILE),
-        _Member("index.json", len(index), index),
-        _Member(blob_name(manifest_digest), len(manifest), manifest),
-        _Member(blob_name(config_digest), len(config), config),
+        Member("oci-layout", len(LAYOUT_FILE), LAYOUT_FILE),
+        Member("index.json", len(index), index),
+        Member(blob_name(manifest_digest), len(manifest), manifest),
+        Member(blob_name(config_digest), len(config), config),
     ]
-    members += [_Member(blob_name(digest), size, path) for digest, size, path in (stored(layer, codec) for layer in content.layers)]
-    unique: dict[str, _Member] = {}
+    members += [Member(blob_name(digest), size, path) for digest, size, path in (stored(layer, codec) for layer in content.layers)]
+    unique: dict[str, Member] = {}
     for member in members:
         unique.setdefault(member.name, member)
     return list(unique.values()), manifest_digest
@@ -206,7 +212,7 @@ def _check_replaceable(destination: Path) -> None:
         )
 
 
-def _write_folder(members: list[_Member], created: int, destination: Path) -> None:
+def _write_folder(members: list[Member], created: int, destination: Path) -> None:
     with place_folder(destination) as folder:
         for member in members:
             path = folder / member.name
@@ -220,25 +226,25 @@ def _write_folder(members: list[_Member], created: int, destination: Path) -> No
                 os.close(fd)
 
 
-def _write_archive(members: list[_Member], created: int, destination: Path) -> None:
+def _write_archive(members: list[Member], created: int, destination: Path) -> None:
     if destination.is_dir():
         raise mistake(f"cannot write an archive to {destination}: a folder is there", hint="remove it, or choose another path")
     with writing(destination):
         _write_tar(members, created, destination)
 
 
-def _write_tar(members: list[_Member], created: int, destination: Path) -> None:
+def _write_tar(members: list[Member], created: int, destination: Path) -> None:
     with place_file(destination) as fd:
         for folder in ("blobs/", "blobs/sha256/"):  # unlisted, skopeo makes them as root's: as an ordinary user it fails
-            _write_all(fd, _header(folder, 0, created))
+            _write_all(fd, header(folder, 0, created))
         for member in members:
-            _write_all(fd, _header(member.name, member.size, created))
+            _write_all(fd, header(member.name, member.size, created))
             _write_content(member, fd)
             _write_all(fd, bytes(-member.size % _BLOCK))
         _write_all(fd, bytes(2 * _BLOCK))
 
 
-def _write_content(member: _Member, fd: int) -> None:
+def _write_content(member: Member, fd: int) -> None:
     if isinstance(member.content, bytes):
         _write_all(fd, member.content)
     else:
@@ -251,7 +257,7 @@ def _write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _header(name: str, size: int, created: int) -> bytes:
+def header(name: str, size: int, created: int) -> bytes:
     """A ustar header of a file, or (trailing slash) a folder; owner 0:0. Sizes beyond eleven octal digits (8 GiB) take GNU's base-256."""
     number = b"%011o\0" % size if size < 1 << 33 else b"\x80" + size.to_bytes(11, "big")
     mode, kind = (0o755, b"5") if name.endswith("/") else (0o644, b"0")

@@ -1,5 +1,6 @@
 """Performing `Image`: the result is cached as any other; what is written out is checked each time and written when stale."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ from graphbuild.build.keys import Field
 from graphbuild.build.perform.content import Forms, codec_of, image_content
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
-from graphbuild.image.write import ImageContent, config_of, write_docker_archive, write_layout, write_oci_archive
+from graphbuild.image.write import ImageContent, config_of, parse_tags, write_docker_archive, write_layout, write_oci_archive
 from graphbuild.rules.actions import Image, ImageExport
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.digest import Digest
@@ -40,11 +41,13 @@ def prepare_image(action: Image, world: World) -> Prepared:
         size = sum(layer.size or (layer.compressed[1] if layer.compressed else 0) for layer in made.layers)
         return Outputs(tuple(layers), config=config, blob=image_id, size=size)
 
-    def current(_outputs: Outputs) -> str:
-        reasons = (world.exports.outdated(world.place(export.path), stamp(export)) for export in action.exports)
+    def current(outputs: Outputs) -> str:
+        reasons = [world.exports.outdated(world.place(export.path), stamp(export)) for export in action.exports]
+        reasons += [reason for _, reason in _wanting(action, outputs, world)]
         return "; ".join(reason for reason in reasons if reason)
 
-    def deliver(_outputs: Outputs, task: Task) -> None:
+    def deliver(outputs: Outputs, task: Task) -> None:
+        _load(action, outputs, world, task)
         stale = [export for export in action.exports if world.exports.outdated(world.place(export.path), stamp(export))]
         if not stale:
             return
@@ -57,6 +60,26 @@ def prepare_image(action: Image, world: World) -> Prepared:
             task.exported(export.path, export.format, size_on_disk(destination), str(digest))
 
     return Prepared(fields, perform, current, deliver)
+
+
+def _wanting(action: Image, outputs: Outputs, world: World) -> Iterator[tuple[str, str]]:
+    """The engines that have not got the image, and why."""
+    if action.engines:
+        from graphbuild.build.perform.engines import engine_for, missing
+
+        assert outputs.blob is not None
+        for kind in action.engines:
+            if reason := missing(engine_for(kind), action, outputs.blob, world):
+                yield kind, reason
+
+
+def _load(action: Image, outputs: Outputs, world: World, task: Task) -> None:
+    for kind, _ in list(_wanting(action, outputs, world)):
+        from graphbuild.build.perform.engines import engine_for, load
+
+        done = load(engine_for(kind), action, world, lambda so_far, total: task.progress(so_far, total, "bytes"))
+        names = ", ".join(name.familiar for name in parse_tags(action.tags))
+        task.exported(f"{kind}: {names}".removesuffix(": "), kind, done.size, str(outputs.blob))
 
 
 def _named(layer: LayerOutput) -> list[str]:
