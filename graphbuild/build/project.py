@@ -79,7 +79,7 @@ class Project:
         return self._packages[package]
 
     def packages(self, under: str) -> Iterable[str]:
-        return list(find_packages(self.root, under, self.settings.ignore, lambda folder: self.inputs.watch(self.root / folder)))
+        return list(find_packages(self.root, under, self.settings.ignore, lambda folder: self.inputs.visit(self.root / folder)))
 
     def saved(self) -> None:
         """Keep what was parsed for the next build."""

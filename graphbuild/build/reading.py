@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from graphbuild.build.inputs import Inputs
 from graphbuild.graph.analyze import Node
-from graphbuild.image.read import open_image
 from graphbuild.layers.cancel import never
 from graphbuild.network import Network, download
-from graphbuild.rules.actions import ConfigExpression, Fetch, ImportImage, Pull, Ref
+from graphbuild.rules.actions import Fetch, ImportImage, Pull
+from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref
 from graphbuild.store.store import Store
 from graphbuild.values.config import Config, ConfigPatch, apply_patch
 from graphbuild.values.digest import sha256
@@ -55,6 +55,8 @@ class WorkspaceReader:
                     config = part
                 case ConfigPatch():
                     config = apply_patch(config, part)
+                case HistoryEntry():
+                    pass
         return config
 
     def _image(self, ref: Ref) -> Config:
@@ -64,6 +66,8 @@ class WorkspaceReader:
         return known
 
     def _read_image(self, ref: Ref) -> Config:
+        from graphbuild.image.read import open_image
+
         action = self._nodes[ref].action
         if isinstance(action, Pull):
             return self._images().open(action.reference, action.digest, action.platform, never).config

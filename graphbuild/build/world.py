@@ -1,13 +1,9 @@
-"""What actions are performed with: the store, the sandbox, the network, the workspace's inputs, and the build's settings.
-
-It also knows how a layer's two forms are made from each other, which is why both are made once, whoever asks.
-"""
+"""What actions are performed with: the store, the sandbox, the network, the workspace's inputs, and the build's settings."""
 
 import contextlib
-import functools
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -16,19 +12,18 @@ import msgspec
 from graphbuild.build.exports import Exports
 from graphbuild.build.folder_tree import FolderTree
 from graphbuild.build.inputs import Inputs
+from graphbuild.graph.analyze import Node
 from graphbuild.image.place import writing
-from graphbuild.layers.cancel import Cancellable
-from graphbuild.layers.folder import materialize
 from graphbuild.layers.stack import Layer, Stack
-from graphbuild.layers.tar_write import Earlier, write_layer_tar
 from graphbuild.network import Network
-from graphbuild.rules.actions import Action, ConfigExpression, Folder, Ref, stands_on
+from graphbuild.rules.actions import Folder, stands_on
+from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref
 from graphbuild.sandbox.job import Limits, Sandbox
 from graphbuild.store.actions import LayerOutput, Outputs
+from graphbuild.store.forms import Forms
 from graphbuild.store.store import Store
-from graphbuild.values.config import Config, ConfigPatch, apply_patch
+from graphbuild.values.config import Config, ConfigPatch, Past, apply_patch
 from graphbuild.values.digest import Digest
-from graphbuild.values.entry import Entry
 from graphbuild.values.errors import mistake
 
 if TYPE_CHECKING:
@@ -79,10 +74,10 @@ class World:
         secrets: Mapping[str, bytes],
         machine: Machine,
         cancelled: Callable[[], bool],
-        actions: Mapping[Ref, Action],
+        nodes: Mapping[Ref, Node],
         images: Callable[[], "Images"],
     ) -> None:
-        """`actions`: those of the graph, which say what made a layer and what it was made on."""
+        """`nodes`: those of the graph, which say what made a layer, where that was written, and what it was made on."""
         self.store = store
         self.sandbox = sandbox
         self.network = network
@@ -92,10 +87,10 @@ class World:
         self.machine = machine
         self.cancelled = cancelled
         self.exports = Exports(store.root)
+        self.forms = Forms(store, settings.epoch, settings.ids, cancelled)
         self.results: dict[Ref, Outputs] = {}
+        self._nodes = nodes
         self.images = images
-        self._actions = actions
-        self._layers: dict[Digest, Layer] = {}
         self._trees: dict[Folder, FolderTree] = {}
         self._answers: dict[Hashable, Answered] = {}
 
@@ -112,7 +107,7 @@ class World:
         found: dict[Digest, tuple[LayerOutput, Ref]] = {}
         makers: dict[Digest, list[Ref]] = {}
         for ref in refs:
-            below = {ref, *(stands_on(self._actions[ref]) if ref in self._actions else ())}
+            below = {ref, *(stands_on(self._nodes[ref].action) if ref in self._nodes else ())}
             for output in self.results[ref].layers:
                 makers_before = makers.setdefault(output.tree, [])
                 if not below.isdisjoint(makers_before):
@@ -125,11 +120,7 @@ class World:
         return Stack([self.layer(output) for output in self.outputs(refs)])
 
     def layer(self, output: LayerOutput) -> Layer:
-        known = self._layers.get(output.tree)
-        if known is None:
-            known = Layer(output.tree, self.store.index(output.tree), functools.cache(lambda: self.folder(output)))
-            self._layers[output.tree] = known
-        return known
+        return self.forms.layer(output)
 
     def config(self, expression: ConfigExpression) -> Config:
         """Fold a config expression over an empty config."""
@@ -142,6 +133,8 @@ class World:
                     config = part
                 case ConfigPatch():
                     config = apply_patch(config, part)
+                case HistoryEntry():
+                    pass
         return config
 
     def folder_tree(self, folder: Folder, make: Callable[[], FolderTree]) -> FolderTree:
@@ -163,9 +156,35 @@ class World:
         config = self.config(expression)
         return config if config.architecture else msgspec.structs.replace(config, architecture=oci_architecture())
 
-    def history(self, refs: Iterable[Ref]) -> tuple[str, ...]:
-        """What made each layer of a stack, in the order of `outputs`."""
-        return tuple(f"{type(self._actions[ref]).__name__.upper()} {ref.label}" for _, ref in self.made(refs))
+    def history(self, refs: Iterable[Ref], expression: ConfigExpression) -> tuple[Past, ...]:
+        """What made each layer of a stack, in the order of `outputs`, and what the expression says of the config in between."""
+        said: dict[Digest, Past] = {}
+        after: dict[Digest | None, list[Past]] = {None: []}
+        last = None
+        for layer, past in self._pasts(expression):
+            if layer is None:
+                after[last].append(msgspec.structs.replace(past, empty=True))
+            else:
+                said[layer], last = past, layer
+                after.setdefault(layer, [])
+        made = [(output.tree, Past(f"{type(self._nodes[ref].action).__name__.upper()} {ref.label}")) for output, ref in self.made(refs)]
+        return (*after[None], *(past for tree, own in made for past in (said.get(tree, own), *after.get(tree, ()))))
+
+    def origin(self, ref: Ref) -> str:
+        """Where an action was written down: `file:line`."""
+        node = self._nodes[ref]
+        return f"{node.file}:{node.line}"
+
+    def _pasts(self, expression: ConfigExpression) -> Iterator[tuple[Digest | None, Past]]:
+        """The entries of a history, each with the layer that it is about."""
+        for part in expression:
+            match part:
+                case Ref():
+                    yield from self.results[part].history
+                case HistoryEntry(layer=Ref() as layer) if self.results[layer].layers:
+                    yield from ((output.tree, Past(part.text)) for output in self.results[layer].layers)
+                case HistoryEntry():
+                    yield None, Past(part.text)
 
     def place(self, path: str) -> Path:
         """Where an output goes: below the workspace, or below the folder that `-o` names."""
@@ -179,93 +198,6 @@ class World:
         if not os.path.isabs(path) and not destination.parent.resolve().is_relative_to(self.place("").resolve()):
             raise mistake(f"{path} leads out of the workspace through a symlink")
         return destination
-
-    def folder(self, output: LayerOutput) -> Path:
-        """The folder form of a layer, made from its blob if need be, once among all processes."""
-        found = self.store.folder(output.tree)
-        if found is not None:
-            return found
-        with self.store.lock(output.tree, self.cancelled, _quiet), self.store.scratch() as scratch:
-            found = self.store.folder(output.tree)
-            if found is not None:
-                return found
-            target = scratch / "folder"
-            target.mkdir(mode=0o755)
-            known = self._known_blob(output)
-            if known is None:
-                hint = "run `graphbuild cache verify --repair`, then build again: it is made anew"
-                raise mistake(f"layer {output.tree.short} is gone from the store, folder and tar", hint=hint)
-            with known[2].open("rb") as blob:
-                materialize(
-                    Cancellable(blob, self.cancelled),
-                    self.store.index(output.tree),
-                    target,
-                    epoch=self.settings.epoch,
-                    ids=self.settings.ids,
-                )
-            return self.store.set_folder(output.tree, target)
-
-    def blob(self, output: LayerOutput) -> tuple[Digest, int, Path]:
-        """The uncompressed tar of a layer: diff_id, size, path. Written from the folder form if need be."""
-        known = self._known_blob(output)
-        if known is not None:
-            return known
-        folder = os.fsencode(self.folder(output))
-
-        def open_file(entry: Entry) -> int:
-            return os.open(os.path.join(folder, entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-
-        return self.write_blob(output.tree, self.store.index(output.tree), open_file)
-
-    def _known_blob(self, output: LayerOutput) -> tuple[Digest, int, Path] | None:
-        if output.diff_id is not None and (path := self.store.blob(output.diff_id)) is not None:
-            return output.diff_id, path.stat().st_size, path
-        if output.packed is not None and (path := self.store.blob(output.packed)) is not None:
-            return self._unpacked(path, output)
-        known = self.store.diff_id(output.tree)
-        if known is not None and (path := self.store.blob(known[0])) is not None:
-            return *known, path
-        return None
-
-    def _unpacked(self, packed: Path, output: LayerOutput) -> tuple[Digest, int, Path]:
-        """The tar in a layer's blob as a registry had it."""
-        from graphbuild.layers.compression import decompress
-
-        with self.store.blob_writer() as writer, packed.open("rb") as compressed:
-            found, size = decompress(compressed, writer.fd, cancelled=self.cancelled)
-            if found != output.diff_id:
-                raise mistake(f"layer {packed.name[:12]} is damaged", hint="run `graphbuild cache verify --repair`, then build again")
-            return found, size, writer.commit(found, size)
-
-    def write_blob(
-        self, tree: Digest, entries: Sequence[Entry], open_file: Callable[[Entry], int], earlier: Digest | None = None
-    ) -> tuple[Digest, int, Path]:
-        """Write a layer's tar into the store and remember it as the layer's blob.
-
-        `earlier`: a layer whose tar, where the store still has it, holds much of the same.
-        """
-        with self.store.blob_writer() as writer, self._earlier(earlier) as before:
-            epoch, cancelled = self.settings.epoch, self.cancelled
-            diff_id, size = write_layer_tar(entries, open_file, writer.fd, epoch=epoch, cancelled=cancelled, earlier=before)
-            path = writer.commit(diff_id, size)
-        self.store.set_diff_id(tree, diff_id, size)
-        return diff_id, size, path
-
-    @contextlib.contextmanager
-    def _earlier(self, tree: Digest | None) -> Iterator[Earlier | None]:
-        """The tar that this build's epoch and our own writer made of a layer, if it is at hand."""
-        known = self.store.diff_id(tree) if tree else None
-        path = self.store.blob(known[0]) if known else None
-        if tree is None or path is None:
-            yield None
-            return
-        try:
-            entries = self.store.index(tree)
-        except KeyError:
-            yield None
-            return
-        with path.open("rb") as file:
-            yield Earlier(entries, file.fileno())
 
     @contextlib.contextmanager
     def merged(self, refs: Iterable[Ref]) -> Iterator[Path]:
@@ -310,7 +242,3 @@ def oci_architecture() -> str:
     """This machine's architecture by its name in the OCI image spec (GOARCH)."""
     machine = os.uname().machine
     return _ARCHITECTURES.get(machine, machine)
-
-
-def _quiet() -> None:
-    """Another process makes the same layer's folder: nothing to say about it."""

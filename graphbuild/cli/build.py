@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-from graphbuild.build.certificate import remove_certificate, write_certificate
+from graphbuild.build.certificate import certificate_of, code_files, refreshed_certificate, remove_certificate, write_certificate
 from graphbuild.build.loop import Loop, Result, outputs_of
+from graphbuild.build.parts import Part, affected, read_parts, write_parts
 from graphbuild.build.world import BuildSettings, World, machine_of
 from graphbuild.cli.session import Session, agents, secrets, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
-from graphbuild.rules.actions import Image, Ref, is_volatile
+from graphbuild.rules.actions import Image, is_volatile
+from graphbuild.rules.refs import Ref
 from graphbuild.sandbox.job import Limits
 from graphbuild.sandbox.namespace import Identity, enter
 from graphbuild.sandbox.sandbox import BubblewrapSandbox
@@ -49,7 +51,8 @@ def run(
     certificate = certificate_path(sys.argv[1:])  # as `start` looks for it: outside of the namespaces, where the user has another id
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
     with interruptible() as stop, session(options, report, stop.asked, spec) as opened:
-        labels = choose(opened, opened.selected(options.labels))
+        part = _part(options, opened) if then is None else None
+        labels = part.labels if part else choose(opened, opened.selected(options.labels))
         graph = opened.graph(labels, locked=options.locked)
         given = secrets(options.secret)
         try:
@@ -59,28 +62,64 @@ def run(
 
                     return show_plan(opened, graph, world, fresh(options.no_cache, opened))
                 stop.gently = True
-                remove_certificate(certificate)
+                if part is None:  # else it is true still, and says so until there is a newer one
+                    remove_certificate(certificate)
                 results = Results()
                 with _listener(options, opened, results, given, started) as listener:
-                    result = _build(opened, graph, world, labels, listener, options, started)
-                opened.store.sync()
-                _say(results, options.progress)
-                if then is not None and result.finished.status == "ok":
-                    return then(opened, graph, world, labels)
-            if then is None and result.finished.status == "ok" and _repeatable(options) and not graph.warnings and not volatile(graph):
-                _certify(certificate, opened, graph, result)
+                    others = part.actions - len(graph.nodes) if part else 0
+                    result = _build(opened, graph, world, labels, listener, options, started, others)
+                if then is not None:
+                    opened.store.sync()
+                    _say(results, options.progress)
+                    return then(opened, graph, world, labels) if result.finished.status == "ok" else _exit_code(result)
+            with _meanwhile(opened.store.sync):
+                opened.store.sweep()
+                proof = _certificate(certificate, options, opened, graph, result, part)
+            _say(results, options.progress)
+            if proof is not None:
+                write_certificate(certificate, proof)
             return _exit_code(result)
         finally:
             opened.store.sweep()  # also when it failed: what fills the disk may be what it threw away
 
 
+@contextlib.contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Have the disk's work done while the block is; its error is raised at the end of the block."""
+    errors: list[Exception] = []
+
+    def perform() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=perform)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    for error in errors:
+        raise error
+
+
 def _build(
-    opened: Session, graph: Graph, world: World, labels: Sequence[Label], listener: Listener, options: Any, started: float
+    opened: Session,
+    graph: Graph,
+    world: World,
+    labels: Sequence[Label],
+    listener: Listener,
+    options: Any,
+    started: float,
+    others: int,
 ) -> Result:
     workspace, jobs = str(opened.project.root), world.settings.jobs
-    listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes)), 0.0)
+    listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes) + others), 0.0)
     again = fresh(options.no_cache, opened)
-    return Loop(graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started).run()
+    return Loop(
+        graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started, others=others
+    ).run()
 
 
 def fresh(named: list[str] | None, opened: Session) -> Callable[[Ref], bool]:
@@ -111,9 +150,10 @@ def new_world(
         output_folder=os.path.abspath(options.output) if getattr(options, "output", None) else "",
     )
     machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
-    actions = {ref: node.action for ref, node in graph.nodes.items()}
     with opened.store.scratch() as folder, contextlib.closing(BubblewrapSandbox(identity, folder)) as sandbox:
-        yield World(opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, actions, opened.images)
+        yield World(
+            opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, graph.nodes, opened.images
+        )
 
 
 @contextlib.contextmanager
@@ -153,11 +193,31 @@ def _say(results: Results, mode: str) -> None:
         sys.stderr.write(totals(finished))
 
 
-def _certify(certificate: str, opened: Session, graph: Graph, result: Result) -> None:
+def _part(options: Any, opened: Session) -> Part | None:
+    """The targets that matter, where the certificate of this command line nearly holds; None: all of them."""
+    if options.stale is None or not _repeatable(options) or options.command != "run" or options.dry_run:
+        return None
+    path, (folders, _, _, token), changed = options.stale
+    parts = read_parts(path, token)
+    if parts is None:
+        return None
+    known = {folder: names.split(b"\0") for folder, names, _ in folders}
+    return affected(parts, changed, known, opened.project.root, opened.project.settings.ignore)
+
+
+def _certificate(path: str, options: Any, opened: Session, graph: Graph, result: Result, part: Part | None) -> bytes | None:
+    """What answers this command line from now on; None where only a build can. `part`: what alone was looked at again."""
+    if result.finished.status != "ok" or not _repeatable(options) or graph.warnings or volatile(graph):
+        return None
     project = opened.project
-    said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
     places = [project.root / path for path in outputs_of(graph)]
-    write_certificate(certificate, project.inputs, places, opened.store.generation, project.builtins.named, said)
+    if part is not None:
+        return refreshed_certificate(options.stale, project.inputs, places)
+    if project.inputs.racy:
+        return None
+    said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
+    token = write_parts(path, graph, project.inputs, map(os.fsencode, (*code_files(), str(opened.store.generation))))
+    return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, said, token)
 
 
 def _repeatable(options: Any) -> bool:

@@ -38,10 +38,20 @@ class CommandHost:
         self._options = options
         self._root = find_site(Path.cwd(), None).root
 
+    @property
+    def platform(self) -> str:
+        from graphbuild.build.world import oci_architecture
+
+        return f"linux/{oci_architecture()}"
+
     def build(self, targets: Mapping[str, Mapping[str, Any]], labels: Sequence[str], *, repeatable: bool = True) -> int:
+        self._options.labels = list(labels)
+        if self._options.explain:
+            from graphbuild.cli.inspect import explain
+
+            return explain(self._options, package_of(targets))
         from graphbuild.cli.build import run
 
-        self._options.labels = list(labels)
         self._options.repeatable = repeatable
         self._options.output = None
         return run(self._options, package_of(targets))

@@ -4,9 +4,10 @@ import argparse
 from collections.abc import Sequence
 
 from graphbuild import __version__
+from graphbuild.cli import image_grammar
 from graphbuild.rules.commands import Command
 
-OWN = ("run", "plan", "push", "load", "check", "explain", "graph", "lock", "shell", "cache", "schema", "completion")
+OWN = ("run", "plan", "push", "load", "check", "explain", "graph", "lock", "shell", "cache", "image", "schema", "completion")
 
 _EXAMPLES = """\
 examples:
@@ -85,6 +86,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     _lock(commands)
     _shell(commands)
     _cache(commands)
+    image_grammar.declare(commands, _add, _project)
     schema = _add(commands, "schema", "print the JSON Schema of build.yaml, for editors", "graphbuild schema > build.schema.json")
     schema.add_argument("--settings", action="store_true", help="that of graphbuild.yaml instead")
     _project(schema)
@@ -165,6 +167,7 @@ def _plugin(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", com
     command.declare(parser)
     parser.set_defaults(no_cache=None)
     if command.builds:
+        parser.add_argument("--explain", action="store_true", help="say why the last run built what it did, and build nothing")
         _building(parser)
     else:
         _project(parser)

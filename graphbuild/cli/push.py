@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from graphbuild.build.perform.content import Forms, codec_of, image_content
+from graphbuild.build.perform.content import Wanted, codec_of, image_content
 from graphbuild.build.world import World
 from graphbuild.cli import build
 from graphbuild.cli.session import Session
@@ -17,8 +17,9 @@ from graphbuild.image.reference import Reference, parse_reference
 from graphbuild.image.registry import repository_of
 from graphbuild.image.write import manifest_of, parse_tags, stored
 from graphbuild.network.registry import Document, Repository
-from graphbuild.rules.actions import Image, Pull, Ref
+from graphbuild.rules.actions import Image, Pull
 from graphbuild.rules.api import ImageProvider
+from graphbuild.rules.refs import Ref
 from graphbuild.ui.text import duration, size
 from graphbuild.values.digest import Digest
 from graphbuild.values.errors import EXIT_OK, mistake
@@ -88,7 +89,7 @@ def _summary(totals: Totals, images: int, seconds: float) -> str:
 def outgoing(action: Image, world: World, graph: Graph, references: Sequence[Reference]) -> Outgoing:
     """A built image with all of its bytes."""
     codec = codec_of(action, world)
-    content = image_content(action, world, Forms(tars=codec == "none", codec=codec), lambda *_said: None)
+    content = image_content(action, world, Wanted(tars=codec == "none", codec=codec), lambda *_said: None)
     config, manifest, config_digest, _ = manifest_of(content, codec)
     sources = _sources(action.layers, world, graph)
     blobs = {

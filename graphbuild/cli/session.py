@@ -77,7 +77,7 @@ class Session:
         graph = self.analyze(labels)
         project.saved()
         check_network(project, graph)
-        for text in dict.fromkeys(map(shown, graph.warnings)):
+        for text in dict.fromkeys((*graph.notices, *map(shown, graph.warnings))):
             if text not in self._warned:
                 self._warned.add(text)
                 self.report(text)

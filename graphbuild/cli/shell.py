@@ -20,8 +20,9 @@ from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import closure_of
 from graphbuild.layers.folder import scan
 from graphbuild.layers.stack import Layer, Stack
-from graphbuild.rules.actions import Ref, Run
+from graphbuild.rules.actions import Run
 from graphbuild.rules.api import Snapshot
+from graphbuild.rules.refs import Ref
 from graphbuild.sandbox.namespace import enter
 from graphbuild.ui.progress import progress, wants_color
 from graphbuild.ui.terminal import size_of

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from graphbuild.graph.configure import Configured, Workspace, configure_all
-from graphbuild.rules.actions import Action, Mount, Ref, SourceMount, StackMount, Union, WorkspaceFile, exported, references
+from graphbuild.rules.actions import Action, Union, exported
 from graphbuild.rules.api import Analysis, Context, Origin, Reader, Settings, Snapshot, Target, workspace_path
+from graphbuild.rules.mounts import Mount, SourceMount, StackMount
+from graphbuild.rules.refs import Ref, WorkspaceFile, references
 from graphbuild.spec.model import BindMount, Common, FilledCache
 from graphbuild.values.config import ConfigPatch
 from graphbuild.values.errors import EXIT_BUG, GraphbuildError, Problem, SpecPath, mistake
@@ -40,6 +42,7 @@ class Graph(msgspec.Struct, frozen=True):
     configured: dict[Label, Configured]
     selected: tuple[Label, ...]
     warnings: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 Lock = Callable[[Configured], Any]  # the locked data of a target whose rule has `lock`
@@ -62,6 +65,7 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
     reader = surroundings.reader(nodes)
     problems: list[Problem] = []
     warnings: list[Problem] = []
+    notices: dict[str, None] = {}
     broken: set[Label] = set()
     for label in order(configured):
         target = configured[label]
@@ -76,11 +80,12 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
             continue
         targets[label] = Target(label, analysis.providers)
         warnings.extend(analysis.warnings)
+        notices.update(dict.fromkeys(analysis.notices))
         nodes.update(_nodes(target, analysis, needs))
     problems = problems or [*_dangling(nodes, configured), *_colliding(nodes, configured)]
     if problems:
         raise GraphbuildError(*problems)
-    return Graph(nodes, targets, configured, chosen, tuple(warnings))
+    return Graph(nodes, targets, configured, chosen, tuple(warnings), tuple(notices))
 
 
 def order(configured: Mapping[Label, Configured]) -> list[Label]:

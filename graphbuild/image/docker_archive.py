@@ -11,9 +11,9 @@ import re
 import msgspec
 
 from graphbuild.image.files import Files, Span
-from graphbuild.image.model import LAYER_SUFFIX, OCI_LAYER, ImageConfig, from_oci
+from graphbuild.image.model import LAYER_SUFFIX, OCI_LAYER, ImageConfig, from_oci, pasts
 from graphbuild.image.select import check_platform, is_named
-from graphbuild.image.source import SourceImage, SourceLayer, blob_digest, open_span, parse_document, read_file
+from graphbuild.image.source import Listed, SourceImage, SourceLayer, blob_digest, open_span, parse_document, read_file
 from graphbuild.image.tar_index import is_tar
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
@@ -35,14 +35,31 @@ class _Archive(msgspec.Struct, frozen=True):
 
 def read_docker_archive(files: Files, reference: str, platform: str, source: str) -> SourceImage:
     """The image of that tag or id, or the only one. GraphbuildError lists what is there."""
-    listing = b'{"images":%b}' % read_file(files, "manifest.json", source)
-    images = parse_document(listing, _Archive, "manifest.json", source).images
+    images = _images(files, source)
     found = [image for image in images if not reference or _is(image, reference)]
-    if len(found) != 1:
+    if len({image.config for image in found}) != 1:
         what = f"no image {reference}" if reference else "holds several images, and no reference says which" if images else "holds no image"
         there = ", ".join(", ".join(image.repo_tags or ()) or image.config for image in images[:20])
         raise GraphbuildError(Problem(f"{source}: {what}", None, f"there is: {there or 'nothing'}"))
     return _open(files, found[0], platform, source)
+
+
+def list_docker_archive(files: Files, source: str) -> list[Listed]:
+    """The images that `read_docker_archive` can open."""
+    found: dict[str, list[str]] = {}
+    for image in _images(files, source):
+        found.setdefault(_reference(image), []).extend(image.repo_tags or ())
+    return [Listed(reference, tuple(dict.fromkeys(names))) for reference, names in found.items()]
+
+
+def _reference(image: _Image) -> str:
+    named = _NAMED.fullmatch(image.config)
+    return f"sha256:{named[1]}" if named else next(iter(image.repo_tags or ()), "")
+
+
+def _images(files: Files, source: str) -> tuple[_Image, ...]:
+    listing = b'{"images":%b}' % read_file(files, "manifest.json", source)
+    return parse_document(listing, _Archive, "manifest.json", source).images
 
 
 def _is(image: _Image, reference: str) -> bool:
@@ -65,7 +82,7 @@ def _open(files: Files, image: _Image, platform: str, source: str) -> SourceImag
         raise mistake(f"{source}: config {digest} names {len(diff_ids)} layers, manifest.json {len(names)}")
     layers = tuple(_layer(files, name, diff_id, source) for name, diff_id in zip(names, diff_ids, strict=True))
     try:
-        return SourceImage(from_oci(config), layers, digest, files, source)
+        return SourceImage(from_oci(config), data, layers, digest, files, source, pasts(config))
     except ValueError as error:
         raise mistake(f"{source}: config {digest}: {error}") from None
 

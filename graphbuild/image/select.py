@@ -24,10 +24,11 @@ from graphbuild.image.model import (
     Platform,
 )
 from graphbuild.image.reference import parse_reference
-from graphbuild.image.source import parse_document, read_blob
+from graphbuild.image.source import Listed, parse_document, read_blob
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 
 _DEEPEST = 8
+_REFERS = "vnd.docker.reference.type"  # BuildKit's mark of what is said about an image: no image itself
 _MOST = 1000
 _MACHINES = {
     "x86_64": "amd64",
@@ -94,6 +95,30 @@ def describe(descriptors: Iterable[Descriptor]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def list_manifests(index: Index) -> list[Listed]:
+    """The images that an index names at its top, each once with the full names that it has there: bare tags name nothing.
+
+    One name for several platforms is one image.
+    """
+    groups: dict[tuple[str, ...], list[Descriptor]] = {}
+    for descriptor in index.manifests:
+        if _REFERS not in (descriptor.annotations or {}):
+            groups.setdefault(tuple(_names(descriptor)), []).append(descriptor)
+    found: dict[str, list[str]] = {}
+    for names, descriptors in groups.items():
+        one = _is_one_image(descriptors) and (names or len(groups) == 1)
+        references = [names[0] if names else ""] if one else [descriptor.digest for descriptor in descriptors]
+        for reference in references:
+            found.setdefault(reference, []).extend(name for name in names if ":" in name or "/" in name)
+    return [Listed(reference, tuple(dict.fromkeys(names))) for reference, names in found.items()]
+
+
+def _is_one_image(descriptors: Sequence[Descriptor]) -> bool:
+    """Whether manifests of one name are one image for several platforms."""
+    platforms = {str(descriptor.platform) for descriptor in descriptors if descriptor.platform}
+    return len(descriptors) > 1 and len(platforms) == len(descriptors)
+
+
 def is_named(reference: str, names: Iterable[str]) -> bool:
     """Whether one of `names` is `reference`: as it stands, or as the same image in full (`web`, `docker.io/library/web:latest`).
 
@@ -147,7 +172,7 @@ def _walk(files: Files, tops: Iterable[Descriptor], source: str) -> Iterable[Des
 
 def _candidates(files: Files, tops: Iterable[Descriptor], source: str) -> Iterable[_Candidate]:
     for descriptor in _walk(files, tops, source):
-        if descriptor.media_type not in MANIFESTS or "vnd.docker.reference.type" in (descriptor.annotations or {}):
+        if descriptor.media_type not in MANIFESTS or _REFERS in (descriptor.annotations or {}):
             continue
         yield _Candidate(descriptor, descriptor.platform or _platform_of(files, descriptor, source))
 

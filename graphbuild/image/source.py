@@ -15,7 +15,7 @@ import msgspec
 
 from graphbuild.image.files import Files, Span
 from graphbuild.image.model import LARGEST_DOCUMENT, Descriptor, decode
-from graphbuild.values.config import Config
+from graphbuild.values.config import Config, Past
 from graphbuild.values.digest import Digest, parse_digest
 from graphbuild.values.errors import mistake
 
@@ -36,14 +36,30 @@ class SourceLayer(msgspec.Struct, frozen=True):
     name: str  # of its file in the source
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """An image of a source that may hold several: what to ask for it by, and the names that it has there, as written."""
+
+    reference: str
+    names: tuple[str, ...]
+
+
 class SourceImage(msgspec.Struct, frozen=True):
-    """An image in a folder or archive. `digest` is its manifest's or, of an old docker archive, its config's. A context manager."""
+    """An image in a folder or archive. `digest` is its manifest's or, of an old docker archive, its config's. A context manager.
+
+    `document` is its config, byte for byte.
+    """
 
     config: Config
+    document: bytes
     layers: tuple[SourceLayer, ...]
     digest: Digest
     files: Files
     source: str
+    history: tuple[Past, ...] = ()
+
+    @property
+    def diff_ids(self) -> tuple[Digest, ...]:
+        return tuple(layer.diff_id for layer in self.layers)
 
     def open_layer(self, index: int) -> io.BufferedReader:
         """The stored bytes of a layer. Several may be read at once; GraphbuildError from `read` where the digest differs."""

@@ -8,7 +8,9 @@ with it. Knows neither store nor codecs: blobs are given.
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -31,10 +33,11 @@ from graphbuild.image.model import (
 from graphbuild.image.place import copy_range, place_file, place_folder, writing
 from graphbuild.image.reference import Reference, parse_reference
 from graphbuild.image.source import blob_name
-from graphbuild.values.config import Config
+from graphbuild.values.config import Config, Past
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.errors import mistake
 
+Format = Literal["oci", "oci-archive", "docker"]
 _BLOCK = 512
 _LAYOUT_NAMES = frozenset({"blobs", "index.json", "oci-layout"})
 
@@ -49,18 +52,22 @@ class ImageLayer(msgspec.Struct, frozen=True):
     size: int
     blob: Path | None
     compressed: tuple[Digest, int, Path] | None = None
-    created_by: str = ""
     codec: str = ""
 
 
 class ImageContent(msgspec.Struct, frozen=True):
-    """An image to be written: layers lowest first; `created` is seconds since 1970, of the image and of every header."""
+    """An image to be written: layers lowest first; `created` is seconds since 1970, of the image and of every header.
+
+    `document` is its config byte for byte, where there is one already; else it is made from `config`.
+    """
 
     config: Config
     layers: tuple[ImageLayer, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     created: int = 0
     tags: tuple[str, ...] = ()
+    history: tuple[Past, ...] = ()
+    document: bytes = b""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -79,8 +86,8 @@ class _DockerEntry(msgspec.Struct, frozen=True, rename="pascal"):
 
 def config_of(content: ImageContent) -> bytes:
     """The config as JSON: its digest is Docker's image id."""
-    history = [layer.created_by for layer in content.layers]
-    return encode(to_oci(content.config, [layer.diff_id for layer in content.layers], history, content.created))
+    diff_ids = [layer.diff_id for layer in content.layers]
+    return content.document or encode(to_oci(content.config, diff_ids, content.history, content.created))
 
 
 def manifest_of(content: ImageContent, codec: str) -> tuple[bytes, bytes, Digest, Digest]:
@@ -120,41 +127,61 @@ def parse_tags(tags: tuple[str, ...]) -> list[Reference]:
 
 def write_layout(content: ImageContent, codec: str, destination: Path) -> Digest:
     """Write an OCI layout folder, in the place of one that is there, and return the manifest's digest."""
-    members, digest = layout_members(content, codec)
-    _check_replaceable(destination)
-    with writing(destination):
-        _write_folder(members, content.created, destination)
-    return digest
+    return write_images([content], "oci", codec, destination)[0]
 
 
 def write_oci_archive(content: ImageContent, codec: str, destination: Path) -> Digest:
     """Write an OCI layout as a tar, in the place of what file is there, and return the manifest's digest."""
-    members, digest = layout_members(content, codec)
-    _write_archive(members, content.created, destination)
-    return digest
+    return write_images([content], "oci-archive", codec, destination)[0]
 
 
 def write_docker_archive(content: ImageContent, destination: Path) -> Digest:
-    """Write what `docker load` reads: an OCI layout of uncompressed layers with a manifest.json for older readers.
+    """Write what `docker load` reads; returns the manifest's digest."""
+    return write_images([content], "docker", "none", destination)[0]
 
-    Returns the manifest's digest. The same shape that `docker save` writes since Docker 25; Docker 20.10 loads it too.
+
+def write_images(contents: Sequence[ImageContent], format_: Format, codec: str, destination: Path) -> list[Digest]:
+    """Write images into one folder or archive, in the place of one that is there; returns their manifests' digests.
+
+    "docker" is an OCI layout of uncompressed layers with a manifest.json for older readers: the shape that `docker save` writes
+    since Docker 25, and Docker 20.10 loads too.
     """
-    members, digest = docker_members(content)
-    _write_archive(members, content.created, destination)
-    return digest
+    members, digests = _layout(contents, "none" if format_ == "docker" else codec)
+    created = max((content.created for content in contents), default=0)
+    if format_ == "oci":
+        _check_replaceable(destination)
+        with writing(destination):
+            _write_folder(members, created, destination)
+    else:
+        listing = [_listing(contents)] if format_ == "docker" else []
+        _write_archive([*listing, *members], created, destination)
+    return digests
+
+
+def layout_members(content: ImageContent, codec: str) -> tuple[list[Member], Digest]:
+    """The files of a layout of one image, and its manifest's digest."""
+    members, digests = _layout([content], codec)
+    return members, digests[0]
 
 
 def docker_members(content: ImageContent) -> tuple[list[Member], Digest]:
-    """The files of an archive for `docker load`, and the manifest's digest."""
+    """The files of an archive for `docker load` of one image, and its manifest's digest."""
     members, digest = layout_members(content, "none")
-    config_digest = manifest_of(content, "none")[2]
-    entry = _DockerEntry(
-        config=blob_name(config_digest),
-        repo_tags=tuple(tag.familiar for tag in parse_tags(content.tags)),
-        layers=tuple(blob_name(layer.diff_id) for layer in content.layers),
-    )
-    listing = msgspec.json.encode([entry])
-    return [Member("manifest.json", len(listing), listing), *members], digest
+    return [_listing([content]), *members], digest
+
+
+def _listing(contents: Sequence[ImageContent]) -> Member:
+    """The manifest.json of a docker archive."""
+    entries = [
+        _DockerEntry(
+            config=blob_name(manifest_of(content, "none")[2]),
+            repo_tags=tuple(tag.familiar for tag in parse_tags(content.tags)),
+            layers=tuple(blob_name(layer.diff_id) for layer in content.layers),
+        )
+        for content in contents
+    ]
+    listing = msgspec.json.encode(entries)
+    return Member("manifest.json", len(listing), listing)
 
 
 def stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
@@ -166,35 +193,54 @@ def stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
     return layer.compressed
 
 
-def layout_members(content: ImageContent, codec: str) -> tuple[list[Member], Digest]:
+def _layout(contents: Sequence[ImageContent], codec: str) -> tuple[list[Member], list[Digest]]:
     """The files of a layout: small ones first, so that readers of a stream know early what comes; each blob once."""
-    config, manifest, config_digest, manifest_digest = manifest_of(content, codec)
-    index = encode(_index(content, manifest, manifest_digest))
+    documents: list[Member] = []
+    layers: list[Member] = []
+    descriptors: list[Descriptor] = []
+    digests: list[Digest] = []
+    for content in contents:
+        config, manifest, config_digest, manifest_digest = manifest_of(content, codec)
+        documents += [
+            Member(blob_name(manifest_digest), len(manifest), manifest),
+            Member(blob_name(config_digest), len(config), config),
+        ]
+        layers += [Member(blob_name(digest), size, path) for digest, size, path in (stored(layer, codec) for layer in content.layers)]
+        descriptors += _descriptors(content, manifest, manifest_digest)
+        digests.append(manifest_digest)
+    index = encode(Index(2, tuple(_bare_once(descriptors)), OCI_INDEX))
     members = [
         Member("oci-layout", len(LAYOUT_FILE), LAYOUT_FILE),
         Member("index.json", len(index), index),
-        Member(blob_name(manifest_digest), len(manifest), manifest),
-        Member(blob_name(config_digest), len(config), config),
+        *documents,
+        *layers,
     ]
-    members += [Member(blob_name(digest), size, path) for digest, size, path in (stored(layer, codec) for layer in content.layers)]
     unique: dict[str, Member] = {}
     for member in members:
         unique.setdefault(member.name, member)
-    return list(unique.values()), manifest_digest
+    return list(unique.values()), digests
 
 
-def _index(content: ImageContent, manifest: bytes, digest: Digest) -> Index:
-    """One descriptor a tag. Readers look names up by the bare tag (skopeo) or in full (containerd); a bare tag is given once."""
+def _descriptors(content: ImageContent, manifest: bytes, digest: Digest) -> list[Descriptor]:
+    """One a tag. Readers look names up by the bare tag (skopeo) or in full (containerd)."""
     config = content.config
     platform = Platform(config.architecture, config.os, config.variant or None)
     descriptor = Descriptor(OCI_MANIFEST, str(digest), len(manifest), None, platform)
-    manifests = []
-    bare: set[str] = set()
-    for tag in parse_tags(content.tags):
-        notes = {CONTAINERD_NAME: tag.full} | ({} if tag.tag in bare else {REF_NAME: tag.tag})
-        bare.add(tag.tag)
-        manifests.append(msgspec.structs.replace(descriptor, annotations=notes))
-    return Index(2, tuple(manifests) or (descriptor,), OCI_INDEX)
+    tags = parse_tags(content.tags)
+    notes = [{CONTAINERD_NAME: tag.full, REF_NAME: tag.tag} for tag in tags]
+    return [msgspec.structs.replace(descriptor, annotations=note) for note in notes] or [descriptor]
+
+
+def _bare_once(descriptors: Iterable[Descriptor]) -> Iterator[Descriptor]:
+    """A bare tag names one image of a layout only: the first."""
+    given: set[str] = set()
+    for descriptor in descriptors:
+        notes = descriptor.annotations or {}
+        tag = notes.get(REF_NAME, "")
+        if tag in given:
+            notes = {name: text for name, text in notes.items() if name != REF_NAME}
+        given |= {tag} - {""}
+        yield msgspec.structs.replace(descriptor, annotations=notes or None)
 
 
 def _check_replaceable(destination: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Self
 
 from graphbuild.layers.tar_disk import Folder
 from graphbuild.layers.tar_headers import Readable, TarError
-from graphbuild.layers.tar_read import Archives, Limits, clean_path, redirect
+from graphbuild.layers.tar_intake import Limits
+from graphbuild.layers.tar_read import Archives, clean_path, redirect
 from graphbuild.layers.tar_tree import Ids
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import mistake

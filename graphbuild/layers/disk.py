@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from graphbuild.layers.cancel import Cancel, check
-from graphbuild.layers.tar_read import Limits
+from graphbuild.layers.tar_intake import Limits
 from graphbuild.layers.xattrs import IMPLICIT, MARK, OPAQUE, read_xattrs
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import mistake

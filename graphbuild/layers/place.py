@@ -206,17 +206,17 @@ class Placing:
 
     def _set(self, entry: Entry, origin: Origin | None = None) -> None:
         path = entry.path
-        below = self._base.lookup(path) if self._base is not None else None
         if entry.kind is not Kind.DIRECTORY:
             before = self.entries.get(path)
             if before is not None and before.kind is Kind.DIRECTORY:
                 for each in [each for each in self.entries if each.startswith(path + b"/")]:
                     del self.entries[each]
             self._covered.add(path)
-        elif below is not None and below.kind is not Kind.DIRECTORY:
-            self._covered.add(path)
-        elif path in self._covered and below is not None:
-            entry = msgspec.structs.replace(entry, opaque=True)  # a folder again, after it was something else
+        elif self._base is not None and (below := self._base.lookup(path)) is not None:
+            if below.kind is not Kind.DIRECTORY:
+                self._covered.add(path)
+            elif path in self._covered:
+                entry = msgspec.structs.replace(entry, opaque=True)  # a folder again, after it was something else
         self.entries[path] = entry
         if origin is not None:
             self.origins[path] = origin

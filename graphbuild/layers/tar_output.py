@@ -4,6 +4,7 @@ It knows blocks and contents, not headers. A content must be as long as its entr
 """
 
 import os
+from mmap import mmap
 from types import TracebackType
 from typing import Self
 
@@ -37,7 +38,7 @@ class Output:
         self._hash = hashlib.sha256()
         self._hashing = Aside(self._hash.update)
         self._writing = Aside(self._write)
-        self._view = memoryview(bytearray(_BUFFER))
+        self._view = _buffer()
         self._other = memoryview(b"")
         self._used = 0
         self._size = 0
@@ -126,7 +127,7 @@ class Output:
 
     def _flush(self) -> None:
         self._hand_over(self._view[: self._used])
-        self._view, self._other = self._other or memoryview(bytearray(_BUFFER)), self._view
+        self._view, self._other = self._other or _buffer(), self._view
         self._used = 0
 
     def _hand_over(self, data: memoryview) -> None:
@@ -148,6 +149,11 @@ class Output:
         self._hashing.wait()
         self._writing.wait()
         return sha256(self._hash.hexdigest()), self._size
+
+
+def _buffer() -> memoryview:
+    """Memory that takes time only where it is used: most layers are small."""
+    return memoryview(mmap(-1, _BUFFER))
 
 
 def _changed(entry: Entry) -> GraphbuildError:

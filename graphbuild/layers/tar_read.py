@@ -5,43 +5,20 @@ the archive made before in `tar_tree`, before anything touches the disk. So noth
 says; `tar_disk`, which writes, holds the same line by itself.
 """
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-
-import msgspec
 
 from graphbuild.layers.compression import DamagedStream
 from graphbuild.layers.tar_headers import Member, Members, Readable, TarError, is_header
-from graphbuild.layers.tar_tree import Chunk, Ids, Nowhere, Sink, Tree
-from graphbuild.layers.xattrs import Xattrs, belongs
+from graphbuild.layers.tar_intake import Intake, Limits, content_of, kept_xattrs, kind_of
+from graphbuild.layers.tar_tree import Ids, Nowhere, Sink, Tree
 from graphbuild.values.entry import Entry, Kind
-from graphbuild.values.errors import GraphbuildError, is_full, mistake
 
 _OPAQUE = b".wh..wh..opq"
 _WHITEOUT = b".wh."
 _RESERVED = b".wh..wh."  # other marks of aufs: of no meaning outside it
-_KINDS = {
-    b"0": Kind.FILE,
-    b"1": Kind.HARDLINK,
-    b"2": Kind.SYMLINK,
-    b"3": Kind.CHARACTER,
-    b"4": Kind.BLOCK,
-    b"5": Kind.DIRECTORY,
-    b"6": Kind.FIFO,
-}
 _MOST_MAJOR = (1 << 12) - 1
 _MOST_MINOR = (1 << 20) - 1
-_MOST_XATTR = 1 << 16
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What an archive may hold at most: members, bytes of content, bytes of one path, bytes of names and attributes together."""
-
-    entries: int = 5_000_000
-    size: int = 256 << 30
-    path: int = 4096
-    meta: int = 1 << 30
 
 
 def unpack(
@@ -101,8 +78,7 @@ class Archives:
 
     def __init__(self, sink: Sink, *, limits: Limits) -> None:
         self._tree = Tree(sink)
-        self._limits = limits
-        self._count = self._size = self._meta = 0
+        self._intake = Intake(limits)
 
     @property
     def tree(self) -> Tree:
@@ -112,48 +88,18 @@ class Archives:
     def add(self, stream: Readable, *, whiteouts: bool, source: str, redirects: Mapping[bytes, bytes] = {}) -> None:
         """Add all members of an uncompressed tar."""
         members = Members(stream)
-        name = b""
-        try:
-            for member in members:
-                name = member.name
-                self._budget(member)
+        with self._intake.blamed(source):
+            for member in self._intake.counted(members):
                 self._member(member, members, whiteouts, redirects)
-            name = b""
-        except TarError as error:
-            raise blame(source, name, str(error)) from None
-        except DamagedStream as error:
-            raise blame(source, b"", str(error)) from None
-        except OSError as error:
-            if is_full(error):
-                raise
-            raise blame(source, name, error.strerror or str(error)) from None
 
     def finish(self, source: str) -> list[Entry]:
         """The sorted index; the sink is finished with it."""
-        try:
+        with self._intake.blamed(source):
             return self._tree.finish()
-        except OSError as error:
-            if is_full(error):
-                raise
-            raise blame(source, os.fsencode(error.filename or b""), error.strerror or str(error)) from None
-
-    def _budget(self, member: Member) -> None:
-        self._count += 1
-        self._size += max(member.size, member.stored)
-        self._meta += member.meta + len(member.name) + len(member.link)
-        limits = self._limits
-        if self._count > limits.entries:
-            raise TarError(f"more than {limits.entries} entries")
-        if self._size > limits.size:
-            raise TarError(f"more than {limits.size} bytes of content")
-        if self._meta > limits.meta:
-            raise TarError(f"more than {limits.meta} bytes of names and attributes")
 
     def _member(self, member: Member, members: Members, whiteouts: bool, redirects: Mapping[bytes, bytes]) -> None:
-        if member.type not in _KINDS:
-            raise TarError(f"an entry of unknown type {member.type!r}")
-        kind = _KINDS[member.type]
-        path = clean_path(member.name, self._limits.path)
+        kind = kind_of(member)
+        path = clean_path(member.name, self._intake.limits.path)
         if redirects:
             path = redirect(path, redirects, exact=kind is Kind.DIRECTORY)
         if not path:
@@ -169,7 +115,7 @@ class Archives:
                 entry = Entry(path, kind, member.mode, member.uid, member.gid, member.size, xattrs=kept_xattrs(member))
                 self._tree.file(entry, content_of(members, member), tree=whiteouts)
             case Kind.HARDLINK:
-                self._tree.link(path, redirect(clean_path(member.link, self._limits.path), redirects, exact=False), tree=whiteouts)
+                self._tree.link(path, redirect(clean_path(member.link, self._intake.limits.path), redirects, exact=False), tree=whiteouts)
             case _:
                 self._special(path, kind, member, whiteouts)
 
@@ -207,24 +153,6 @@ class Archives:
         return True
 
 
-def content_of(members: Members, member: Member) -> Iterator[Chunk]:
-    """The content of the current member; the number of zeros where a sparse file has a hole."""
-    if member.pieces is None:
-        yield from members.content()
-        return
-    at = 0
-    for offset, length in member.pieces:
-        if offset > at:
-            yield offset - at
-        at = offset + length
-        while length:
-            data = members.read(length)
-            length -= len(data)  # noqa: PLW2901 - counted down
-            yield data
-    if member.size > at:
-        yield member.size - at
-
-
 def redirect(path: bytes, redirects: Mapping[bytes, bytes], *, exact: bool) -> bytes:
     """The path with its longest prefix among `redirects` replaced. Only with `exact` is the path itself such a prefix."""
     at = len(path) if exact else path.rfind(b"/")
@@ -234,25 +162,6 @@ def redirect(path: bytes, redirects: Mapping[bytes, bytes], *, exact: bool) -> b
             return (found + path[at:]).lstrip(b"/")
         at = path.rfind(b"/", 0, at)
     return path
-
-
-def kept_xattrs(member: Member) -> Xattrs:
-    """Its attributes that belong to a layer. TarError for one that no file can have."""
-    if not member.xattrs:
-        return ()
-    # The kernel has user attributes on files and directories only.
-    plain = member.type in b"05"
-    kept = tuple((name, value) for name, value in member.xattrs if belongs(name) and (plain or not name.startswith(b"user.")))
-    for name, value in kept:
-        if b"\0" in name or len(name) > 255 or len(value) > _MOST_XATTR:
-            raise TarError("an extended attribute that no file can have")
-    return kept
-
-
-def blame(source: str, name: bytes, what: str) -> GraphbuildError:
-    """The error of an archive, with the member where it was found."""
-    shown = os.fsdecode(name[:200]).replace("\0", "\\0")
-    return mistake(f"{source}: {shown + ': ' if shown else ''}{what}")
 
 
 def is_tar(stream: Readable) -> bool:

@@ -12,24 +12,13 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
-from graphbuild.layers.compression import DamagedStream
 from graphbuild.layers.place import Origin, Placing
 from graphbuild.layers.stack import resolve
 from graphbuild.layers.tar_headers import Member, Members, Readable, TarError
-from graphbuild.layers.tar_read import Limits, blame, content_of, kept_xattrs
+from graphbuild.layers.tar_intake import Intake, Limits, content_of, kept_xattrs, kind_of
 from graphbuild.layers.tar_tree import Chunk
 from graphbuild.values.entry import Entry, Kind
-from graphbuild.values.errors import is_full
 
-_KINDS = {
-    b"0": Kind.FILE,
-    b"1": Kind.HARDLINK,
-    b"2": Kind.SYMLINK,
-    b"3": Kind.CHARACTER,
-    b"4": Kind.BLOCK,
-    b"5": Kind.DIRECTORY,
-    b"6": Kind.FIFO,
-}
 _CAPABILITY = b"security.capability"
 
 
@@ -48,41 +37,21 @@ class Untar:
     def __init__(self, placing: Placing, folder: Path, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
         self._placing = placing
         self._files = LooseFiles(folder)
-        self._limits = limits
-        self._count = self._size = self._meta = 0
+        self._intake = Intake(limits)
 
     def add(self, stream: Readable, to: bytes, source: str) -> None:
         """Put all members into the folder `to`. GraphbuildError names `source` and the member for what is wrong with it."""
         root = self._placing.resolve(to)
         self._placing.folder(root, plain_mode=True)
-        name = b""
-        try:
-            members = Members(stream)
-            for member in members:
-                name = member.name
-                self._budget(member)
+        members = Members(stream)
+        with self._intake.blamed(source):
+            for member in self._intake.counted(members):
                 self._member(member, members, root)
-        except TarError as error:
-            raise blame(source, name, str(error)) from None
-        except DamagedStream as error:
-            raise blame(source, b"", str(error)) from None
-        except OSError as error:
-            if is_full(error):
-                raise
-            raise blame(source, name, error.strerror or str(error)) from None
-
-    def _budget(self, member: Member) -> None:
-        self._count += 1
-        self._size += max(member.size, member.stored)
-        self._meta += member.meta + len(member.name) + len(member.link)
-        limits = self._limits
-        if self._count > limits.entries or self._size > limits.size or self._meta > limits.meta or len(member.name) > limits.path:
-            raise TarError("more than an archive may hold")
 
     def _member(self, member: Member, members: Members, root: bytes) -> None:
-        kind = _KINDS.get(member.type)
-        if kind is None:
-            raise TarError(f"an entry of unknown type {member.type!r}")
+        kind = kind_of(member)
+        if len(member.name) > self._intake.limits.path:
+            raise TarError("a name that is too long")
         path = _inside(member.name)
         if not path:
             if kind is not Kind.DIRECTORY:
@@ -117,7 +86,7 @@ class Untar:
         return prefix + inner if inner else root
 
     def _file(self, entry: Entry, members: Members, member: Member) -> None:
-        name = str(self._count)
+        name = str(self._intake.count)
         hasher = blake3()
         with (self._files.folder / name).open("wb") as file:
             for chunk in content_of(members, member):

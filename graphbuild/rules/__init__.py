@@ -5,14 +5,10 @@ A plugin is a module (or package) that exports `RULES`, a tuple of `Rule`. See d
 
 from graphbuild.rules.actions import (
     Action,
-    AgentMount,
     ArchivePart,
     Assemble,
     BlobItem,
-    BlobMount,
-    CacheMount,
     Checkout,
-    ConfigExpression,
     Copy,
     DirectoryPart,
     ExportFiles,
@@ -25,24 +21,15 @@ from graphbuild.rules.actions import (
     ImportImage,
     ImportTar,
     Item,
-    Mount,
     Part,
     Pick,
     Pull,
     Put,
-    Ref,
     Run,
-    SecretMount,
-    SourceMount,
-    Sources,
-    StackFiles,
-    StackMount,
     StackTree,
     SymlinkPart,
     TextItem,
-    TmpfsMount,
     Union,
-    WorkspaceFile,
 )
 from graphbuild.rules.api import (
     Analysis,
@@ -57,6 +44,8 @@ from graphbuild.rules.api import (
     layer_target,
 )
 from graphbuild.rules.commands import Command, Host
+from graphbuild.rules.mounts import AgentMount, BlobMount, CacheMount, Mount, SecretMount, SourceMount, StackMount, TmpfsMount
+from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref, Sources, StackFiles, WorkspaceFile
 from graphbuild.values.config import Config, ConfigPatch, Healthcheck
 from graphbuild.values.digest import Digest, parse_digest
 from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, lacking, mistake
@@ -89,6 +78,7 @@ __all__ = [
     "Folder",
     "GraphbuildError",
     "Healthcheck",
+    "HistoryEntry",
     "Host",
     "Image",
     "ImageExport",

@@ -4,128 +4,12 @@ An action refers to the results of others by `Ref`, never by digest: digests tak
 becomes ready, and only then has it a key. What an action does not say, it cannot depend on.
 """
 
-from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
-from graphbuild.values.config import Config, ConfigPatch
-from graphbuild.values.label import Label
-
-
-class Ref(msgspec.Struct, frozen=True, order=True, gc=False):
-    """The result of one action of one target."""
-
-    label: Label
-    action: str
-
-    def __str__(self) -> str:
-        return f"{self.label}#{self.action}"
-
-
-# A config as an expression: folded left over an empty config. A Ref stands for the config its result carries; it and a Config
-# take the place of what was before.
-ConfigExpression = tuple[Ref | ConfigPatch | Config, ...]
-
-
-class Sources(msgspec.Struct, frozen=True, tag="sources"):
-    """Files of the workspace: `patterns` (gitignore-like globs, `!` excludes, last match wins) below `folder`.
-
-    `folder` is relative to the workspace root. A pattern may name a folder: all below it. `.graphbuildignore` applies.
-    """
-
-    folder: str
-    patterns: tuple[str, ...]
-
-
-class StackFiles(msgspec.Struct, frozen=True, tag="stack"):
-    """Files of another target's stack, by absolute globs; owners and modes are kept."""
-
-    layers: tuple[Ref, ...]
-    patterns: tuple[str, ...]
-
-
-class WorkspaceFile(msgspec.Struct, frozen=True, tag="file"):
-    """One file or folder of the workspace, relative to its root."""
-
-    path: str
-
-
-class SourceMount(msgspec.Struct, frozen=True, tag="bind"):
-    """A file or folder of the workspace, seen read-only at `to` (`writable`: writes are thrown away)."""
-
-    source: WorkspaceFile
-    to: str
-    writable: bool = False
-
-
-class StackMount(msgspec.Struct, frozen=True, tag="bind-target"):
-    """A path of another target's tree, seen read-only at `to` (`writable`: writes are thrown away)."""
-
-    layers: tuple[Ref, ...]
-    path: str
-    to: str
-    writable: bool = False
-
-
-class BlobMount(msgspec.Struct, frozen=True, tag="bind-blobs"):
-    """A read-only folder at `to` that shows fetched blobs under the given file names."""
-
-    blobs: tuple[tuple[str, Ref], ...]
-    to: str
-
-
-class CacheMount(msgspec.Struct, frozen=True, tag="cache"):
-    """A folder that outlives the step and is in no layer and no key (its id and place are).
-
-    `sharing`: "shared", "locked" (one step at a time) or "private" (a folder of its own while others use it). A new folder begins
-    with what is at `path` in the stack `layers`, where there are any. `by_stack`: there is one folder for each such stack, and a new
-    one has the mode and the owner of what is there. `read_only`: the step cannot write to it.
-    """
-
-    id: str
-    to: str
-    sharing: str = "shared"
-    mode: int = 0o755
-    uid: int = 0
-    gid: int = 0
-    layers: tuple[Ref, ...] = ()
-    path: str = "/"
-    by_stack: bool = False
-    read_only: bool = False
-
-
-class TmpfsMount(msgspec.Struct, frozen=True, tag="tmpfs"):
-    """An empty file system in memory, gone after the step. `size` in bytes, 0 for the kernel's default."""
-
-    to: str
-    size: int = 0
-
-
-class SecretMount(msgspec.Struct, frozen=True, tag="secret"):
-    """A secret as a file at `to` and/or as the variable `env`. Its id is in the key, its value nowhere."""
-
-    id: str
-    to: str = ""
-    env: str = ""
-    mode: int = 0o400
-    uid: int = 0
-    gid: int = 0
-    required: bool = True
-
-
-class AgentMount(msgspec.Struct, frozen=True, tag="agent"):
-    """The socket of an ssh agent that the user gave under this id, at `to`; SSH_AUTH_SOCK names it to the step. It is in no key."""
-
-    id: str
-    to: str
-    mode: int = 0o600
-    uid: int = 0
-    gid: int = 0
-    required: bool = False
-
-
-Mount = SourceMount | StackMount | BlobMount | CacheMount | TmpfsMount | SecretMount | AgentMount
+from graphbuild.rules.mounts import Mount
+from graphbuild.rules.refs import ConfigExpression, Ref, Sources, StackFiles, WorkspaceFile
 
 
 class Run(msgspec.Struct, frozen=True, tag="run"):
@@ -419,15 +303,3 @@ def exported(action: Action) -> tuple[str, ...]:
             return (action.to,)
         case _:
             return ()
-
-
-def references(value: object) -> Iterator[Ref]:
-    """Every Ref inside an action, in field order, with repetitions."""
-    if isinstance(value, Ref):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from references(item)
-    elif isinstance(value, msgspec.Struct) and not isinstance(value, (Label, ConfigPatch, Config)):
-        for name in value.__struct_fields__:
-            yield from references(getattr(value, name))

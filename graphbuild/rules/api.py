@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
-from graphbuild.rules.actions import Action, ConfigExpression, Ref
+from graphbuild.rules.actions import Action
+from graphbuild.rules.refs import ConfigExpression, Ref
 from graphbuild.values.config import Config, ConfigPatch
 from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import Label
@@ -167,13 +168,15 @@ class Context(msgspec.Struct, frozen=True):
 class Analysis(msgspec.Struct, frozen=True):
     """What a rule returns: named actions (names are unique within the target) and providers (one a type).
 
-    `origins` say of actions, by name, where they were written down; `warnings` are told to the user.
+    `origins` say of actions, by name, where they were written down; `warnings` are told to the user. So are `notices`, a line each, which
+    ask nothing of the user: each is told once, however many targets say it, and not at all where nothing changed.
     """
 
     actions: tuple[tuple[str, Action], ...] = ()
     providers: tuple[msgspec.Struct, ...] = ()
     origins: tuple[tuple[str, Origin], ...] = ()
     warnings: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 class LockContext(Protocol):

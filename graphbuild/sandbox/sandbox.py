@@ -1,4 +1,4 @@
-"""The real Sandbox: overlayfs for the tree, bubblewrap (or our own `container`) for the walls, control groups for the limits.
+"""The real Sandbox: overlayfs for the tree, `container` (or bubblewrap) for the walls, control groups for the limits.
 
 The process must have entered its namespaces (`namespace.enter`) before it started threads. Beyond that nothing is shared between
 jobs: `run` may be called from any number of threads.
@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from graphbuild.sandbox import bwrap, container, kernel, limits, process, program, seccomp, trampoline, tree, users
+from graphbuild.sandbox import bwrap, container, limits, process, program, seccomp, trampoline, tree, users
 from graphbuild.sandbox.job import DEFAULT_PATH, BindMount, Job, Limits, Outcome, Sandbox, SecretFile, Tmpfs
 from graphbuild.sandbox.lifeline import Lifelines
 from graphbuild.sandbox.namespace import Identity, not_mapped
@@ -28,9 +28,13 @@ _SAYS_NOTHING = "it said nothing"
 class BubblewrapSandbox:
     """The sandbox of one build."""
 
-    def __init__(self, identity: Identity, folder: Path) -> None:
-        """`identity` is what `namespace.enter` returned, `folder` an empty one on the store's file system for what steps share."""
+    def __init__(self, identity: Identity, folder: Path, *, contained: bool | None = None) -> None:
+        """`identity` is what `namespace.enter` returned, `folder` an empty one on the store's file system for what steps share.
+
+        `contained`: whether `container` makes the walls, instead of bubblewrap; None: where it can.
+        """
         self._identity = identity
+        self._contained = container.possible() if contained is None else contained
         self._scaffold = Scaffold(folder)
         self._lifelines = Lifelines()
 
@@ -50,7 +54,7 @@ class BubblewrapSandbox:
             upper = job.scratch / "upper"
             upper.mkdir()
             return Outcome(found.exit_code, "exited", upper)
-        launch = _launch(job, who, env, found, self._identity)
+        launch = _launch(job, who, env, found, self._identity, contained=self._contained)
         with tree.mounted(job, placed, launch.start, self._scaffold) as mounted:
             return self._run(job, launch, mounted, write, cancelled)
 
@@ -119,7 +123,9 @@ def _environment(job: Job, who: users.Credentials) -> tuple[tuple[str, str], ...
     return tuple(env.items())
 
 
-def _launch(job: Job, who: users.Credentials, env: tuple[tuple[str, str], ...], path: str, identity: Identity) -> _Launch:
+def _launch(
+    job: Job, who: users.Credentials, env: tuple[tuple[str, str], ...], path: str, identity: Identity, *, contained: bool
+) -> _Launch:
     machine = platform.machine()
     if trampoline.supports(machine):
         code = trampoline.Program(
@@ -128,7 +134,7 @@ def _launch(job: Job, who: users.Credentials, env: tuple[tuple[str, str], ...], 
             tuple(os.fsencode(f"{name}={value}") for name, value in env),
             who if identity.ids == "full" else None,
         )
-        if job.like_docker and kernel.can_set_attributes():
+        if contained:
             return _Launch(b"", (), {}, contained=code)
         return _Launch(trampoline.assemble(machine, code), (bwrap.START,), {})
     argv = job.argv if who.uid == who.gid == 0 else _setpriv(job, who, machine)
@@ -176,9 +182,11 @@ def _contained_request(
 
     def command(status: int, block: int, alone: bool) -> list[str]:
         own_network = job.network == "none"
-        calls = container.calls(bwrap.find_masks(), setup, own_network=own_network, last=container.last_capability())
+        calls = container.calls(
+            bwrap.find_masks(), setup, own_network=own_network, last=container.last_capability(), like_docker=job.like_docker
+        )
         flags = container.flags(unshare_network=own_network and not alone)
-        walls = trampoline.Container(flags, calls, status, block, filtered)
+        walls = trampoline.Container(flags, calls, status, block, filtered, reaper=not job.like_docker)
         path = Path(mounted.start)
         path.write_bytes(trampoline.assemble(machine, msgspec.structs.replace(program, container=walls)))
         path.chmod(0o500)

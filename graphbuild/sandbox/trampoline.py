@@ -6,8 +6,9 @@ capabilities) and executes one command whose path, arguments and environment are
 line or passes through the loader of any program outside of the sandbox. It exits with 127 where there is no such file,
 with 126 for any other failure.
 
-With a `Container` it makes the walls too, before all that, in place of bubblewrap: it starts a child in namespaces of its own, whose
-first process that is, and tells the descriptor `status` when it has (`CHILD`), what it came to (`WAITED`), or which call failed (`FAILED`).
+With a `Container` it makes the walls too, before all that: it starts a child in namespaces of its own, whose first process that is, and
+tells the descriptor `status` when it has (`CHILD`), what it came to (`WAITED`), or which call failed (`FAILED`). With a `reaper` the command
+is a child of that first process, which does nothing but wait for whatever ends, and goes when the command does.
 """
 
 import functools
@@ -20,7 +21,7 @@ from graphbuild.sandbox.machine import MACHINES, Data, Machine
 from graphbuild.sandbox.users import Credentials
 
 _ADDRESS = 0x400000
-_DATA_ADDRESS = 0x500000
+_DATA_ADDRESS = 0x10000000
 _HEADERS = 64 + 2 * 56  # the ELF header and two program headers
 _CAPABILITY_VERSION_3 = 0x20080522
 _PR_CAPBSET_DROP = 24
@@ -28,6 +29,8 @@ _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _F_SETFD, _FD_CLOEXEC = 2, 1
 _KEPT = 0xA80425FB  # Docker's 14 capabilities as bits: bwrap.CAPABILITIES
 _CAPABILITIES = 64  # dropping one that the kernel does not know fails, which is as good
+
+_SIGCHLD = 17
 
 CHILD = b'"child-pid": 0 '  # as bubblewrap says it
 WAITED = b'"waited": '  # before the 4 bytes of a wait status, all ones where there was no child
@@ -53,6 +56,7 @@ class Container(msgspec.Struct, frozen=True):
     status: int
     block: int = -1
     filter: bytes = b""
+    reaper: bool = False
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -72,16 +76,14 @@ def supports(machine: str) -> bool:
 
 def assemble(machine: str, program: Program) -> bytes:
     """The ELF executable. KeyError for a machine without code (see `supports`)."""
-    known = MACHINES[machine]
-    # The length of the code does not depend on where the data is: a first pass with any address finds it.
-    offset = _HEADERS + len(_all(machine, program, Data(0)))
-    offset += -offset % 8
-    data = Data(_DATA_ADDRESS + offset)
+    data = Data(_DATA_ADDRESS + _HEADERS)
     code = _all(machine, program, data)
+    content = bytes(data.content) + bytes(-len(data.content) % 8)
+    offset = _HEADERS + len(content)
     identity = b"\x7fELF" + bytes((2, 1, 1)) + bytes(9)
-    header = identity + struct.pack("<HHIQQQIHHHHHH", 2, known.elf, 1, _ADDRESS + _HEADERS, 64, 0, 0, 64, 56, 2, 0, 0, 0)
-    segments = _segment(5, 0, _ADDRESS, _HEADERS + len(code)) + _segment(6, offset, _DATA_ADDRESS + offset, len(data.content))
-    return (header + segments + code).ljust(offset, b"\0") + bytes(data.content)
+    header = identity + struct.pack("<HHIQQQIHHHHHH", 2, MACHINES[machine].elf, 1, _ADDRESS + offset, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    segments = _segment(6, _HEADERS, _DATA_ADDRESS + _HEADERS, len(content)) + _segment(5, offset, _ADDRESS + offset, len(code))
+    return header + segments + content + code
 
 
 def _segment(flags: int, offset: int, address: int, size: int) -> bytes:
@@ -155,6 +157,8 @@ def _contained(machine: Machine, container: Container, inner: bytes, data: Data)
     """The parent's code around the child's, which ends in `inner`."""
     status, none = container.status, data.put(bytes(8))
     calls = [Call("fcntl", (number, _F_SETFD, _FD_CLOEXEC), "closing") for number in (status, container.block) if number >= 0]
+    if container.reaper:
+        inner = _reaper(machine, status, data) + inner
     child = _calls(machine, (*calls, *container.calls, *_filtered(container.filter, data)), status, data) + inner
     waits = machine.call(machine.calls["read"], (container.block, none, 1)) if container.block >= 0 else b""
     clone = machine.call(machine.calls["clone"], (container.flags, 0, 0, 0, 0)) + machine.if_failed(len(child))
@@ -175,19 +179,38 @@ def _parent(machine: Machine, status: int, data: Data) -> bytes:
     return b"".join(machine.call(machine.calls[name], values) for name, values in calls)
 
 
+def _reaper(machine: Machine, status: int, data: Data) -> bytes:
+    """Go on in a child, whose number is 2 in the new namespace; wait for all that end until it does, and say what it came to."""
+    waited = WAITED + b"\xff" * 4 + b"\n"
+    place = data.put(waited)
+    wait = machine.call(machine.calls["wait4"], (-1, place + len(WAITED), 0, 0))
+    again = machine.if_later(0)  # how far back depends on its own length
+    code = wait + machine.if_later(-len(wait) - len(again))
+    code += machine.call(machine.calls["write"], (status, place, len(waited))) + machine.call(machine.calls["exit_group"], (0,))
+    return machine.call(machine.calls["clone"], (_SIGCHLD, 0, 0, 0, 0)) + machine.if_done(len(code)) + code
+
+
 def _calls(machine: Machine, calls: Sequence[Call], status: int, data: Data) -> bytes:
     """Calls in order; behind each that must not fail, the end for when it does."""
-    code = b""
+    code: list[bytes] = []
+    ends: dict[str, bytes] = {}
     for call in calls:
-        values = tuple(data.put(value + b"\0") if isinstance(value, bytes) else value for value in call.arguments)
-        code += machine.call(machine.calls[call.name], values)
+        values = [data.put(value + b"\0") if isinstance(value, bytes) else value for value in call.arguments]
+        code.append(machine.call(machine.calls[call.name], values))
         if call.what:
-            report = FAILED + bytes(4) + call.what.encode(errors="surrogateescape").replace(b"\n", b" ")[:512] + b"\n"
-            place = data.put(report)
-            end = machine.store(place + len(FAILED)) + machine.call(machine.calls["write"], (status, place, len(report)))
-            end += machine.call(machine.calls["exit_group"], (125,))
-            code += machine.if_done(len(end)) + end
-    return code
+            if call.what not in ends:
+                ends[call.what] = _end(machine, call.what, status, data)
+            code.append(ends[call.what])
+    return b"".join(code)
+
+
+def _end(machine: Machine, what: str, status: int, data: Data) -> bytes:
+    """Where the last call failed, say so and end."""
+    report = FAILED + bytes(4) + what.encode(errors="surrogateescape").replace(b"\n", b" ")[:512] + b"\n"
+    place = data.put(report)
+    end = machine.store(place + len(FAILED)) + machine.call(machine.calls["write"], (status, place, len(report)))
+    end += machine.call(machine.calls["exit_group"], (125,))
+    return machine.if_done(len(end)) + end
 
 
 def _filtered(code: bytes, data: Data) -> list[Call]:

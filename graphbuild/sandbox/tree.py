@@ -6,7 +6,6 @@ layers on one file system overlayfs keeps inode numbers over a copy-up.
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -184,6 +183,8 @@ def _give(path: str, secret: SecretFile) -> None:
 def _discarding(source: str, folder: Path, copy: Path, cleanup: contextlib.ExitStack) -> str:
     """A writable view of a file or folder, gone with the step: a copy in memory, or an overlay of its own."""
     if not os.path.isdir(source):
+        import shutil
+
         shutil.copy(source, copy)
         return str(copy)
     upper, work, merged = (folder / name for name in ("upper", "work", "merged"))

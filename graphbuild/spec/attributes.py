@@ -6,7 +6,7 @@ Knows nothing of labels' meaning, nor of what a rule does with a mount.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
-from graphbuild.rules.actions import AgentMount, CacheMount, SecretMount, TmpfsMount
+from graphbuild.rules.mounts import AgentMount, CacheMount, SecretMount, TmpfsMount
 from graphbuild.spec.convert import Path, convert
 from graphbuild.spec.duration import parse_duration, parse_mode, parse_size
 from graphbuild.spec.model import (

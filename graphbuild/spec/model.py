@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from graphbuild.rules.actions import AgentMount, CacheMount, SecretMount, TmpfsMount
+from graphbuild.rules.mounts import AgentMount, CacheMount, SecretMount, TmpfsMount
 
 Section = Literal["bases", "steps", "outputs"]
 

@@ -17,7 +17,7 @@ from graphbuild.store.gate import Gate
 from graphbuild.store.layers import Layers
 from graphbuild.store.reference import Reference
 from graphbuild.store.trouble import reported
-from graphbuild.values.config import Config
+from graphbuild.values.config import Config, Past
 from graphbuild.values.digest import Digest
 
 
@@ -34,12 +34,16 @@ class LayerOutput(msgspec.Struct, frozen=True):
 
 
 class Outputs(msgspec.Struct, frozen=True):
-    """The result of an action: layers (lowest first), and a config and a blob where it has them. `size` in bytes, for people."""
+    """The result of an action: layers (lowest first), and a config and a blob where it has them. `size` in bytes, for people.
+
+    `history` is that of an image, each entry with the layer that it is about.
+    """
 
     layers: tuple[LayerOutput, ...] = ()
     config: Config | None = None
     blob: Digest | None = None
     size: int = 0
+    history: tuple[tuple[Digest | None, Past], ...] = ()
 
 
 class Record(msgspec.Struct, frozen=True):

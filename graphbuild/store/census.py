@@ -6,6 +6,7 @@ from pathlib import Path
 
 from graphbuild.store.caches import all_caches, disk_usage
 from graphbuild.store.database import Database
+from graphbuild.store.images import decode_image
 from graphbuild.store.plan import Contents, Holder
 from graphbuild.store.reference import Reference, split
 from graphbuild.values.entry import Kind, decode_index
@@ -52,7 +53,7 @@ def contents(root: Path, database: Database, others: list[Holder], leased: set[R
         edges[layer].append(tar)
     for diff_id, digest in database.all("SELECT diff_id, digest FROM compressed"):
         edges[b"b" + diff_id].append(b"b" + digest)
-    holders = (*_actions(root, database, whole), *others)
+    holders = (*_actions(root, database, whole), *_images(database, whole), *_containers(database), *others)
     return Contents(holders, blobs | layers, {name: tuple(held) for name, held in edges.items()}, frozenset(leased))
 
 
@@ -66,6 +67,22 @@ def _actions(root: Path, database: Database, whole: set[Reference]) -> list[Hold
         held = split(references)
         holders.append(Holder("action", key, size + (log.st_size if log else 0), used, tuple(held), not whole.issuperset(held)))
     return holders + [Holder("log", _name(name), status.st_size, status.st_mtime) for name, status in sorted(logs.items())]
+
+
+def _images(database: Database, whole: set[Reference]) -> list[Holder]:
+    """Images; those of builds go as the records of their actions go."""
+    holders = []
+    for body, references, used in database.all("SELECT body, refs, used FROM images"):
+        image, held = decode_image(body), split(references)
+        broken = image.built and not whole.issuperset(held)
+        holders.append(Holder("image", bytes.fromhex(image.id.hex), len(body), used, tuple(held), broken, lasting=not image.built))
+    return holders
+
+
+def _containers(database: Database) -> list[Holder]:
+    """Containers hold what they stand on for as long as they exist."""
+    rows = database.all("SELECT id, length(body), refs FROM containers")
+    return [Holder("container", name.encode(), size, 0, tuple(split(references)), lasting=True) for name, size, references in rows]
 
 
 def _name(log: str) -> bytes:

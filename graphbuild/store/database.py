@@ -13,22 +13,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2  # 2 added images, names, containers
 OF_FILES = ("blobs", "layers", "folders", "failed")
 _SCHEMA = """
-CREATE TABLE blobs (id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, boot TEXT NOT NULL);
-CREATE TABLE layers (id INTEGER PRIMARY KEY AUTOINCREMENT, tree BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, boot TEXT NOT NULL);
-CREATE TABLE folders (id INTEGER PRIMARY KEY AUTOINCREMENT, tree BLOB NOT NULL UNIQUE, size INTEGER, boot TEXT NOT NULL);
-CREATE TABLE failed (id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, target TEXT NOT NULL, folder TEXT NOT NULL,
+CREATE TABLE IF NOT EXISTS blobs (id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, boot TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS layers (id INTEGER PRIMARY KEY AUTOINCREMENT, tree BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, boot TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS folders (id INTEGER PRIMARY KEY AUTOINCREMENT, tree BLOB NOT NULL UNIQUE, size INTEGER, boot TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS failed (id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, target TEXT NOT NULL, folder TEXT NOT NULL,
     info BLOB NOT NULL, used REAL NOT NULL, boot TEXT NOT NULL, UNIQUE (workspace, target));
-CREATE TABLE diff_ids (tree BLOB PRIMARY KEY, diff_id BLOB NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE compressed (diff_id BLOB, codec TEXT, digest BLOB NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (diff_id, codec)) WITHOUT ROWID;
-CREATE TABLE actions (key BLOB PRIMARY KEY, body BLOB NOT NULL, refs BLOB NOT NULL, used REAL NOT NULL, hits INTEGER NOT NULL);
-CREATE TABLE lasts (workspace TEXT, target TEXT, body BLOB NOT NULL, used REAL NOT NULL, PRIMARY KEY (workspace, target));
-CREATE INDEX unsynced_blobs ON blobs (id) WHERE boot != '';
-CREATE INDEX unsynced_layers ON layers (id) WHERE boot != '';
-CREATE INDEX unsynced_folders ON folders (id) WHERE boot != '';
-CREATE INDEX unsynced_failed ON failed (id) WHERE boot != '';
+CREATE TABLE IF NOT EXISTS diff_ids (tree BLOB PRIMARY KEY, diff_id BLOB NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS compressed (diff_id BLOB, codec TEXT, digest BLOB NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (diff_id, codec)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS actions (key BLOB PRIMARY KEY, body BLOB NOT NULL, refs BLOB NOT NULL, used REAL NOT NULL, hits INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS lasts (workspace TEXT, target TEXT, body BLOB NOT NULL, used REAL NOT NULL, PRIMARY KEY (workspace, target));
+CREATE TABLE IF NOT EXISTS images (id BLOB PRIMARY KEY, body BLOB NOT NULL, refs BLOB NOT NULL, used REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, id BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, body BLOB NOT NULL, refs BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unsynced_blobs ON blobs (id) WHERE boot != '';
+CREATE INDEX IF NOT EXISTS unsynced_layers ON layers (id) WHERE boot != '';
+CREATE INDEX IF NOT EXISTS unsynced_folders ON folders (id) WHERE boot != '';
+CREATE INDEX IF NOT EXISTS unsynced_failed ON failed (id) WHERE boot != '';
 """
 
 
@@ -49,7 +52,7 @@ class Database:
         return bool(self._connection.execute("PRAGMA user_version").fetchone()[0] == _SCHEMA_VERSION)
 
     def create(self) -> None:
-        """Make the tables, as a whole or not at all. The caller keeps other processes out."""
+        """Make the tables, or those that an older store lacks, as a whole or not at all. The caller keeps other processes out."""
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
 

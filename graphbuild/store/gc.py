@@ -72,6 +72,8 @@ def _remove_rows(database: Database, made: Plan, explainable: float) -> None:
     with database.write(durable=True) as rows:
         rows.executemany("DELETE FROM actions WHERE key = ?", _names(made, "action"))
         rows.executemany("DELETE FROM failed WHERE folder = ?", [(name.decode(),) for (name,) in _names(made, "failed")])
+        rows.executemany("DELETE FROM names WHERE id = ?", _names(made, "image"))
+        rows.executemany("DELETE FROM images WHERE id = ?", _names(made, "image"))
         rows.executemany("DELETE FROM blobs WHERE digest = ?", things[b"b"])
         rows.executemany("DELETE FROM layers WHERE tree = ?", things[b"l"])
         rows.executemany("DELETE FROM folders WHERE tree = ?", things[b"l"])

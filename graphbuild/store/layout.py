@@ -25,6 +25,8 @@ FOLDERS = (
     "leases",
     "failed",
     "exports",
+    "containers",
+    "volumes",
 )
 _FILES = ("VERSION", "gc.lock", "locks", "db.sqlite", "db.sqlite-journal", "db.sqlite-wal", "db.sqlite-shm")
 

@@ -14,7 +14,10 @@ from graphbuild.store.reference import Reference
 
 
 class Holder(msgspec.Struct, frozen=True, gc=False):
-    """`kind`: "action", "log", "cache" or "failed"; `name` is unique within it. `used`: seconds of the epoch; `size` in bytes."""
+    """`kind`: "action", "log", "cache", "failed", "image" or "container"; `name` is unique within it.
+
+    `used`: seconds of the epoch; `size` in bytes. `lasting`: only its owner removes it.
+    """
 
     kind: str
     name: bytes
@@ -22,6 +25,7 @@ class Holder(msgspec.Struct, frozen=True, gc=False):
     used: float
     references: tuple[Reference, ...] = ()
     broken: bool = False
+    lasting: bool = False
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -52,7 +56,10 @@ def plan(contents: Contents, max_size: int | None = None, used_since: float | No
     total = sum(contents.sizes.values()) + sum(holder.size for holder in contents.holders)
     left = total - sum(contents.sizes[thing] for thing in going)
     removed: list[Holder] = []
-    for holder in sorted(contents.holders, key=lambda holder: (not holder.broken, holder.used, holder.kind, holder.name)):
+    for holder in sorted(
+        (holder for holder in contents.holders if not holder.lasting),
+        key=lambda holder: (not holder.broken, holder.used, holder.kind, holder.name),
+    ):
         old = used_since is not None and holder.used < used_since
         if not (holder.broken or old or (max_size is not None and left > max_size)):
             break

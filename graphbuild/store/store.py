@@ -15,6 +15,7 @@ from graphbuild.store.blobs import Blobs, BlobWriter
 from graphbuild.store.database import Database, boot_id
 from graphbuild.store.failed import Failed
 from graphbuild.store.gate import Gate
+from graphbuild.store.images import Images
 from graphbuild.store.layers import Layers
 from graphbuild.store.layout import open_root
 from graphbuild.store.locks import key_lock
@@ -42,6 +43,7 @@ class Store:
         self._blobs = Blobs(self.root, self._database, self._gate)
         self._layers = Layers(self.root, self._database, self._gate)
         self._actions = Actions(self.root, self._database, self._gate, self._layers, self._blobs)
+        self.images = Images(self.root, self._database, self._gate)
         self._failed = Failed(self.root, self._database, self._gate)
 
     @property

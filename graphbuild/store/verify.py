@@ -24,7 +24,7 @@ from graphbuild.values.digest import tree
 from graphbuild.values.entry import Entry, Kind, decode_index, tree_digest
 from graphbuild.values.errors import GraphbuildError
 
-DamageKind = Literal["blob", "index", "folder", "failed", "compressed", "record"]
+DamageKind = Literal["blob", "index", "folder", "failed", "compressed", "record", "image"]
 _TABLES = {"blob": ("blobs", "digest"), "index": ("layers", "tree"), "folder": ("folders", "tree")}
 _FOLDERS = {"blob": "blobs/sha256", "index": "index", "folder": "layers"}
 
@@ -189,6 +189,12 @@ def _verify_rows(root: Path, database: Database, *, repair: bool) -> Iterator[Da
         if message:
             _delete(database, "DELETE FROM actions WHERE key = ?", key, repair=repair)
             yield Damage("record", key.hex(), message)
+    for image, references in database.all("SELECT id, refs FROM images"):
+        missing = [name for name in split(references) if name not in there]
+        if missing:
+            _delete(database, "DELETE FROM images WHERE id = ?", image, repair=repair)
+            _delete(database, "DELETE FROM names WHERE id = ?", image, repair=repair)
+            yield Damage("image", image.hex(), _missing(missing[0]))
 
 
 _WHOLE = """SELECT tree FROM layers WHERE tree IN (SELECT tree FROM folders)
@@ -200,8 +206,12 @@ def _record_message(decoder: "msgspec.msgpack.Decoder[Record]", body: bytes, mis
         label = decoder.decode(body).label
     except (msgspec.DecodeError, ValueError) as error:
         return f"it cannot be decoded: {error}"
+    return f"{label}: {_missing(missing[0])}" if missing else ""
+
+
+def _missing(reference: bytes) -> str:
     kinds = {b"b": "blob", b"l": "layer"}
-    return f"{label}: its {kinds[missing[0][:1]]} {missing[0][1:].hex()[:12]} is not in the store" if missing else ""
+    return f"its {kinds[reference[:1]]} {reference[1:].hex()[:12]} is not in the store"
 
 
 def _delete(database: Database, statement: str, value: object, *, repair: bool) -> None:

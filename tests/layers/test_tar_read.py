@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from layer_samples import FAKE_ROOT, file, folder, hardlink, layers, needs_root, symlink, tar_of, whiteout
 
 from graphbuild.layers.folder import scan
-from graphbuild.layers.tar_read import Limits, read_index, unpack
+from graphbuild.layers.tar_intake import Limits
+from graphbuild.layers.tar_read import read_index, unpack
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import GraphbuildError
 

@@ -34,7 +34,7 @@ def rootfs():
     shutil.rmtree(folder)
 
 
-def make_driver(kind, rootfs):
+def make_driver(kind, rootfs, walls=""):
     base = private_folder()
     try:
         if os.geteuid() != 0 and kind == "root":
@@ -44,7 +44,7 @@ def make_driver(kind, rootfs):
             (base / "home").mkdir()
             prefix = user_prefix(base, kind)
             os.chown(base / "home", UID, UID)
-        driver = Driver(prefix, base / "home" if prefix else base, rootfs)
+        driver = Driver(prefix, base / "home" if prefix else base, rootfs, walls)
         if driver.hello.get("error"):
             pytest.skip(f"{driver.hello['error']}: {driver.hello['hint']}")
         if os.geteuid() != 0 and driver.hello["ids"] != kind:
@@ -71,9 +71,24 @@ def single(rootfs):
     yield from make_driver("single", rootfs)
 
 
+@pytest.fixture(scope="session")
+def root_bubblewrap(rootfs):
+    yield from make_driver("root", rootfs, "bubblewrap")
+
+
+@pytest.fixture(scope="session")
+def full_bubblewrap(rootfs):
+    yield from make_driver("full", rootfs, "bubblewrap")
+
+
+@pytest.fixture(scope="session")
+def single_bubblewrap(rootfs):
+    yield from make_driver("single", rootfs, "bubblewrap")
+
+
 def sandboxes(*kinds):
-    """Every kind twice: with bubblewrap, and as a RUN of Docker's engine, with walls of our own."""
-    return [f"{kind}{way}" for kind in kinds for way in ("", " as docker")]
+    """Every kind thrice: as it is, as a RUN of Docker's engine, and with bubblewrap's walls, for machines that cannot have ours."""
+    return [f"{kind}{way}" for kind in kinds for way in ("", " as docker", "_bubblewrap")]
 
 
 def find(request):
@@ -92,7 +107,7 @@ def many_ids(request):
     return find(request)
 
 
-@pytest.fixture(params=["root", "full", "single"])
+@pytest.fixture(params=["root", "full", "single", "root_bubblewrap", "full_bubblewrap", "single_bubblewrap"])
 def native(request):
     return find(request)
 
@@ -112,11 +127,11 @@ def docker_users(request):
     return find(request)
 
 
-@pytest.fixture(params=["", "as docker"])
+@pytest.fixture(params=["", "as docker", "bubblewrap"])
 def throwaway(request, rootfs):
     """A driver that the test may kill."""
-    for made in make_driver("root" if os.geteuid() == 0 else "full", rootfs):
-        yield made.as_docker() if request.param else made
+    for made in make_driver("root" if os.geteuid() == 0 else "full", rootfs, request.param):
+        yield made.as_docker() if request.param == "as docker" else made
 
 
 def fake_run(folder):
@@ -134,7 +149,7 @@ def fake_run(folder):
     return run
 
 
-@pytest.fixture(params=["fake", "root", "full", "single"])
+@pytest.fixture(params=["fake", "root", "full", "single", "root_bubblewrap"])
 def run(request, tmp_path):
     """One call that runs a command in a sandbox: the fake and every form of the real one."""
     if request.param == "fake":

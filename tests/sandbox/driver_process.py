@@ -22,10 +22,11 @@ class Driver:
 
     like_docker = False
 
-    def __init__(self, prefix, base, rootfs):
+    def __init__(self, prefix, base, rootfs, walls=""):
+        """`walls`: "bubblewrap" has it make them also where we can."""
         self.base, self.rootfs = base, rootfs
         words = [*prefix, sys.executable, str(HERE / "driver.py"), str(base)]
-        environment = {"PYTHONPATH": str(HERE.parent.parent), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {"PYTHONPATH": str(HERE.parent.parent), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "WALLS": walls}
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd="/")
         self.hello = json.loads(self.process.stdout.readline() or '{"error": "the driver died", "hint": ""}')
 

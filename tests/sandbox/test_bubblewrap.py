@@ -169,6 +169,24 @@ def test_a_signal_is_128_and_its_number(native):
 # Mounts.
 
 
+def test_no_new_privileges(native):
+    assert "NoNewPrivs:\t1" in native.sh("cat /proc/self/status")["output"]
+
+
+def test_the_first_process_only_reaps(native):
+    answer = native.sh("echo $$; sh -c 'sleep 0.05 &'; sleep 0.3; ps -o pid,stat,comm; ls -l /proc/1/fd; exit 5")
+    lines = answer["output"].splitlines()
+    assert lines[0] == "2"
+    assert not [line for line in lines if " Z" in line or line.endswith("sleep")]
+    assert answer["code"] == 5
+
+
+def test_what_reports_the_end_cannot_be_reached_by_the_step(native):
+    answer = native.sh("ls /proc/1/fd | wc -l; for n in 3 4 5 6 7 8 9 10 11 12; do echo x > /proc/1/fd/$n && echo written; done; exit 6")
+    assert "written" not in answer["output"]
+    assert answer["code"] == 6
+
+
 def test_stubs_never_reach_the_upper_directory(native):
     secret = {"kind": "secret", "content": "s", "to": "/run/secrets/s"}
     mounts = [bind("/usr", "/deep/er/usr"), {"kind": "tmpfs", "to": "/scratch"}, secret]

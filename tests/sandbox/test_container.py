@@ -18,7 +18,7 @@ SETUP = Setup("/m", (), "/work", mounts=(Memory("/t", 4096, 0o755), Bind("/src",
 
 
 def made(own_network=False):
-    return container.calls(MASKS, SETUP, own_network=own_network, last=40)
+    return container.calls(MASKS, SETUP, own_network=own_network, last=40, like_docker=True)
 
 
 def layer(driver, name, files):
@@ -66,13 +66,26 @@ def test_the_machines_files_are_let_go_of_before_anything_of_the_image_runs():
 @pytest.mark.parametrize(
     ("machine", "expected"),
     [
-        ("x86_64", "a6e2d8f97f25c8bc3bab870954ce81a0d47833b04fa31244a01090edb8c90395"),
-        ("aarch64", "19a8f496b60a62cc279935eb987207bc235c443863429c929d890fa1c390b8e6"),
+        ("x86_64", "3147df72dfbe0b93f2f48a36b106c6b1d61554a69c3af469c6ac3028a78d232b"),
+        ("aarch64", "88bb20e8c978e065915820245dc58d6f1eb14dbe7f1ace2148250ff72201875a"),
     ],
 )
 def test_golden(machine, expected):
     walls = trampoline.Container(0x7C020011, made(), 9, 10, bytes(16))
     program = trampoline.Program(b"/bin/sh", (b"sh",), (b"A=1",), Credentials(1000, 1001, (4, 29)), walls)
+    assert hashlib.sha256(trampoline.assemble(machine, program)).hexdigest() == expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        ("x86_64", "17bd769864109670817a9af46ed4aa6a63ad2244d6ceff7f8ec2455ac6b848e5"),
+        ("aarch64", "39b9991065c6f1db6c73d0033f29ab032b9c6d32de321eb507e0b715b2f8e87c"),
+    ],
+)
+def test_golden_with_a_reaper(machine, expected):
+    walls = trampoline.Container(0x7C020011, (), 9, reaper=True)
+    program = trampoline.Program(b"/bin/sh", (b"sh",), (b"A=1",), None, walls)
     assert hashlib.sha256(trampoline.assemble(machine, program)).hexdigest() == expected
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphbuild.rules.actions import CacheMount, SecretMount, TmpfsMount
+from graphbuild.rules.mounts import CacheMount, SecretMount, TmpfsMount
 from graphbuild.spec.attributes import convert_common, convert_matrix
 from graphbuild.spec.duration import parse_duration, parse_mode, parse_size
 from graphbuild.spec.model import BindMount, Common

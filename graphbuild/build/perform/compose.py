@@ -13,9 +13,10 @@ from graphbuild.layers.compression import open_stream
 from graphbuild.layers.deb import open_data
 from graphbuild.layers.overlap import covered_symlinks, overlaps
 from graphbuild.layers.stack import Stack
-from graphbuild.rules.actions import ArchivePart, Assemble, DirectoryPart, FilePart, Flatten, Part, Ref, SymlinkPart, Union
+from graphbuild.rules.actions import ArchivePart, Assemble, DirectoryPart, FilePart, Flatten, Part, SymlinkPart, Union
+from graphbuild.rules.refs import Ref
 from graphbuild.store.actions import LayerOutput, Outputs
-from graphbuild.values.entry import Entry, encode_index, tree_digest
+from graphbuild.values.entry import encode_index
 from graphbuild.values.errors import GraphbuildError, Problem
 
 _SHOWN = 5  # conflicts of a pair of targets that are named
@@ -89,20 +90,8 @@ def _flatten(action: Flatten, world: World) -> Outputs:
     layers = world.outputs(action.layers)
     if len(layers) <= 1:
         return Outputs(tuple(layers))
-    stack = world.stack(action.layers)
-    entries = stack.flatten()
-    homes = {entry.path: layer for entry, layer in stack.walk()}
-
-    def open_file(entry: Entry) -> int:
-        folder = os.fsencode(homes[entry.path].folder())
-        return os.open(os.path.join(folder, entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-
-    encoded = encode_index(entries, world.settings.epoch)
-    tree = tree_digest(encoded)
-    if not world.store.has_layer(tree):
-        world.write_blob(tree, entries, open_file)
-        world.store.put_layer(encoded, folder=None)
-    return Outputs((LayerOutput(tree, None),), size=sum(entry.size for entry in entries))
+    tree = world.forms.flattened(world.stack(action.layers))
+    return Outputs((LayerOutput(tree, None),), size=sum(entry.size for entry in world.store.index(tree)))
 
 
 def _union(action: Union, world: World) -> Outputs:

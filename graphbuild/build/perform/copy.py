@@ -16,7 +16,8 @@ from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.perform.select import Selected, select
 from graphbuild.build.world import World
 from graphbuild.layers.stack import Stack
-from graphbuild.rules.actions import Copy, Sources
+from graphbuild.rules.actions import Copy
+from graphbuild.rules.refs import Sources
 from graphbuild.sandbox.users import resolve_owner
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.values.digest import Digest
@@ -53,7 +54,7 @@ def layer_of(entries: list[Entry], open_file: Callable[[Entry], int], world: Wor
         if not entries:
             return Outputs(())
         if not world.store.has_layer(tree):
-            world.write_blob(tree, entries, open_file, earlier=_earlier(task.previous(), epoch))
+            world.forms.write_blob(tree, entries, open_file, earlier=_earlier(task.previous(), epoch))
             world.store.put_layer(encoded, folder=None, entries=entries)
         return Outputs((LayerOutput(tree, None),), size=size)
 

@@ -6,9 +6,9 @@ What was loaded is noted in the store: an engine with containerd's image store k
 import os
 
 from graphbuild.build.perform.answers import answered, remember
-from graphbuild.build.perform.content import Forms, codec_of, image_content
+from graphbuild.build.perform.content import Wanted, codec_of, image_content
 from graphbuild.build.world import World
-from graphbuild.image.engine import Engine, Loaded, Wanted, engine_of
+from graphbuild.image.engine import Engine, Loaded, Sought, engine_of
 from graphbuild.image.engine.seam import Progress
 from graphbuild.image.write import config_of, parse_tags
 from graphbuild.rules.actions import Image
@@ -25,7 +25,7 @@ def missing(engine: Engine, action: Image, config: Digest, world: World) -> str:
     """Why an image (its config's digest) must be loaded; "" where the engine has it under all of its names."""
     noted = answered(world.store, "loaded", (engine.name, str(config)))
     manifests = (parse_digest(noted[1]["manifest"]),) if noted else ()
-    return engine.missing(Wanted(config, manifests, tuple(parse_tags(action.tags))))
+    return engine.missing(Sought(config, manifests, tuple(parse_tags(action.tags))))
 
 
 def load(engine: Engine, action: Image, world: World, progress: Progress) -> Loaded:
@@ -33,7 +33,7 @@ def load(engine: Engine, action: Image, world: World, progress: Progress) -> Loa
     import hashlib
 
     codec = "none" if engine.tars else codec_of(action, world)
-    content = image_content(action, world, Forms(tars=codec == "none", codec=codec), lambda *_said: None)
+    content = image_content(action, world, Wanted(tars=codec == "none", codec=codec), lambda *_said: None)
     done = engine.load(content, codec, lambda manifest: answered(world.store, "given", (str(manifest),)) is not None, progress)
     config = sha256(hashlib.sha256(config_of(content)).hexdigest())
     remember(world.store, "loaded", (engine.name, str(config)), Outputs(), {"manifest": str(done.manifest)})

@@ -14,7 +14,9 @@ from graphbuild.build.world import World
 from graphbuild.layers.cancel import Cancelled
 from graphbuild.layers.capture import capture
 from graphbuild.layers.stack import Stack
-from graphbuild.rules.actions import AgentMount, BlobMount, CacheMount, Mount, Ref, Run, SecretMount, SourceMount, StackMount, TmpfsMount
+from graphbuild.rules.actions import Run
+from graphbuild.rules.mounts import AgentMount, BlobMount, CacheMount, Mount, SecretMount, SourceMount, StackMount, TmpfsMount
+from graphbuild.rules.refs import Ref
 from graphbuild.sandbox.job import BindMount, Job, SecretFile, Tmpfs
 from graphbuild.sandbox.namespace import not_mapped
 from graphbuild.store.actions import LayerOutput, Outputs
@@ -147,7 +149,7 @@ def _mount(  # noqa: PLR0911 - one a kind
     match mount:
         case SourceMount():
             layer = source_layer(mount.source, world)
-            source = world.folder(LayerOutput(layer.tree, None)) / layer.name
+            source = world.forms.folder(LayerOutput(layer.tree, None)) / layer.name
             return [BindMount(str(source), mount.to, "discard" if mount.writable else "ro")]
         case StackMount():
             merged = held.enter_context(world.merged(mount.layers))

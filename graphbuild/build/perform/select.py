@@ -9,7 +9,7 @@ from graphbuild.build.glob import is_literal, matcher
 from graphbuild.build.world import World
 from graphbuild.layers.stack import Layer, Stack
 from graphbuild.layers.tar_tree import link_entry
-from graphbuild.rules.actions import StackFiles
+from graphbuild.rules.refs import StackFiles
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import mistake
 

@@ -5,7 +5,7 @@ import msgspec
 from graphbuild.build.glob import escape
 from graphbuild.build.inputs import SourceFile
 from graphbuild.build.world import World
-from graphbuild.rules.actions import Sources, WorkspaceFile
+from graphbuild.rules.refs import Sources, WorkspaceFile
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry, Kind, encode_index, tree_digest
 
@@ -42,5 +42,5 @@ def keep_sources(encoded: bytes, files: dict[bytes, SourceFile], sources: Source
 
     open_source = world.inputs.opener(sources)
     tree = tree_digest(encoded)
-    world.write_blob(tree, decode_index(encoded), lambda entry: open_source(files[entry.path]))
+    world.forms.write_blob(tree, decode_index(encoded), lambda entry: open_source(files[entry.path]))
     return world.store.put_layer(encoded, folder=None)

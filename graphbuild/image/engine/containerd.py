@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from graphbuild.image.engine.programs import Program
-from graphbuild.image.engine.seam import Loaded, Progress, Wanted
+from graphbuild.image.engine.seam import Loaded, Progress, Sought
 from graphbuild.image.engine.stream import size_of, tar_of, without
 from graphbuild.image.write import ImageContent, layout_members, stored
 from graphbuild.values.digest import Digest
@@ -22,16 +22,16 @@ class Containerd:
         space = namespace or environment.get("CONTAINERD_NAMESPACE") or "default"
         self._ctr = Program("ctr", environment, _FIX, ("--namespace", space))
 
-    def missing(self, wanted: Wanted) -> str:
-        if not wanted.names:
+    def missing(self, sought: Sought) -> str:
+        if not sought.names:
             raise mistake("containerd knows images by their names, and this one has none", hint="give it one: `tags: [web:1.0]`")
         code, said = self._ctr.ask("images", "ls")
         rows = [line.split() for line in said.splitlines()[1:]] if code == 0 else []
         there = {row[0]: row[2] for row in rows if len(row) > 2}
-        for name in wanted.names:
+        for name in sought.names:
             if name.full not in there:
                 return f"containerd has no {name.full}"
-            if not wanted.has(there[name.full]):
+            if not sought.has(there[name.full]):
                 return f"containerd has another {name.full}"
         return ""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from graphbuild.image.engine.seam import Loaded, Progress, Wanted
+from graphbuild.image.engine.seam import Loaded, Progress, Sought
 from graphbuild.image.engine.stream import size_of, tar_of, without
 from graphbuild.image.source import blob_name
 from graphbuild.image.write import ImageContent, docker_members
@@ -67,13 +67,13 @@ class Docker:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._path = socket_of(environment)
 
-    def missing(self, wanted: Wanted) -> str:
-        names = [name.familiar for name in wanted.names] or [str(wanted.config)]
+    def missing(self, sought: Sought) -> str:
+        names = [name.familiar for name in sought.names] or [str(sought.config)]
         for name in names:
             found = self._details(name)
             if found is None:
                 return f"docker has no {name}"
-            if not wanted.has(found.id):
+            if not sought.has(found.id):
                 return f"docker has another {name}"
         return ""
 

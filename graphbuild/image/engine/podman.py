@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from graphbuild.image.engine.programs import Program
-from graphbuild.image.engine.seam import Loaded, Progress, Wanted
+from graphbuild.image.engine.seam import Loaded, Progress, Sought
 from graphbuild.image.write import ImageContent, layout_members, manifest_of, parse_tags
 from graphbuild.values.digest import Digest
 
@@ -24,12 +24,12 @@ class Podman:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._podman = Program("podman", {**environment, **_inside()}, _FIX)
 
-    def missing(self, wanted: Wanted) -> str:
-        for name in [name.full for name in wanted.names] or [wanted.config.hex]:
+    def missing(self, sought: Sought) -> str:
+        for name in [name.full for name in sought.names] or [sought.config.hex]:
             code, said = self._podman.ask("image", "inspect", "--format", "{{.Id}}", name)
             if code:
                 return f"podman has no {name}"
-            if not wanted.has(said.strip()):
+            if not sought.has(said.strip()):
                 return f"podman has another {name}"
         return ""
 

@@ -16,7 +16,7 @@ from graphbuild.values.errors import mistake
 Progress = Callable[[int, int], object]  # (bytes so far, all bytes)
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Sought(msgspec.Struct, frozen=True):
     """An image as an engine may know it: by its config's digest, or by those of manifests that were loaded of it."""
 
     config: Digest
@@ -42,7 +42,7 @@ class Engine(Protocol):
     name: str
     tars: bool
 
-    def missing(self, wanted: Wanted) -> str:
+    def missing(self, sought: Sought) -> str:
         """Why an image must be loaded, or "" where all of its names stand for it there."""
         ...
 

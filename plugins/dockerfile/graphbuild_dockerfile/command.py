@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphbuild.rules import Command, Host, mistake
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from graphbuild_dockerfile.program import Program
 
 _NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
-_PLATFORM = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}")
 _FORMATS = {
     "oci": ("image", "oci"),
     "oci-archive": ("image", "archive"),
@@ -43,6 +43,8 @@ def declare(parser: "ArgumentParser") -> None:
 
 def run(host: Host, options: "Namespace") -> int:
     """Build it; returns the exit code."""
+    from graphbuild_dockerfile.bases import parse_platform
+
     folder = options.context
     if not os.path.isdir(folder):
         raise mistake(f"the context {folder!r} is not a folder", hint="URLs and archives are not supported: fetch and unpack them first")
@@ -51,7 +53,7 @@ def run(host: Host, options: "Namespace") -> int:
     bases: dict[str, dict[str, Any]] = {}
     for text in options.build_context:
         add_context(text, host, contexts, bases)
-    if options.platform and not _PLATFORM.fullmatch(options.platform):
+    if options.platform and parse_platform(options.platform) is None:
         raise mistake(f"--platform {options.platform!r} is no platform", hint="os/arch or os/arch/variant, for example linux/arm64")
     arguments, repeatable = arguments_of(options.build_arg)
     attributes = {
@@ -60,7 +62,7 @@ def run(host: Host, options: "Namespace") -> int:
         "target": options.target,
         "args": arguments,
         "contexts": contexts,
-        "labels": dict(_pair(text, "--label") for text in options.label),
+        "labels": dict(pair(text, "--label") for text in options.label),
         "network": "none" if options.network == "none" else "host",
         "platform": options.platform,
     }
@@ -98,19 +100,25 @@ def _program(file: str) -> "Program":
 
 def _check(options: "Namespace", file: str, arguments: Mapping[str, str], host: Host) -> int:
     """Say what the checks find; 1 if anything. The images it stands on are not looked at."""
-    from graphbuild_dockerfile.environment import platform_arguments
+    from graphbuild_dockerfile.environment import predefined
+    from graphbuild_dockerfile.ignoring import ignore_files, ignores, patterns_of
     from graphbuild_dockerfile.lint import lint
 
     program = _program(file)
-    platform = options.platform or "linux"
-    found = lint(program, predefined=platform_arguments(platform, platform, options.target or "default"), arguments=arguments)
+    text = next((Path(name).read_bytes() for name in ignore_files(file, options.context) if os.path.isfile(name)), b"")
+    found = lint(
+        program,
+        predefined=predefined(program, host.platform, options.platform, options.target),
+        arguments=arguments,
+        ignored=ignores(patterns_of(text)),
+    )
     for each in found:
         host.say(f"{file}:{each.line}: {each.name}: {each.message}\n  {each.url}")
     host.say(f"Check complete, {len(found) or 'no'} warning{'s' * (len(found) != 1)} {'has' if len(found) == 1 else 'have'} been found.")
     return 1 if found else 0
 
 
-def _pair(text: str, flag: str) -> tuple[str, str]:
+def pair(text: str, flag: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name:
         raise mistake(f"{flag} {text!r} is not NAME=VALUE")
@@ -136,11 +144,11 @@ def arguments_of(texts: Sequence[str]) -> tuple[dict[str, str], bool]:
 
 def add_context(text: str, host: Host, contexts: dict[str, str], bases: dict[str, dict[str, Any]]) -> None:
     """A named context: a folder as it is; an image or a tar as a base of its own."""
+    from graphbuild_dockerfile.remotes import is_repository
+
     name, equals, place = text.partition("=")
     if not name or not equals or not place:
         raise mistake(f"--build-context {text!r} is not NAME=PLACE", hint="for example base=oci-layout://DIR:TAG")
-    from graphbuild_dockerfile.remotes import is_repository
-
     if is_repository(place):
         contexts[name] = place
         return
@@ -158,10 +166,7 @@ def add_context(text: str, host: Host, contexts: dict[str, str], bases: dict[str
 
 def _base(name: str, scheme: str, rest: str, host: Host) -> dict[str, Any]:
     match scheme:
-        case "oci-layout":
-            path, reference = _reference(rest)
-            return {"oci": {"path": host.path(path), "reference": reference}}
-        case "docker-archive" | "oci-archive":
+        case "oci-layout" | "oci-archive" | "docker-archive":
             path, reference = _reference(rest)
             return {"oci": {"path": host.path(path), "reference": reference}}
         case "tar":

@@ -5,7 +5,6 @@ what flows down to it; an image says the rest. What cannot be said in a build.ya
 """
 
 import posixpath
-import re
 from collections.abc import Mapping
 
 import msgspec
@@ -24,15 +23,15 @@ from graphbuild.rules import (
     TextItem,
 )
 from graphbuild.rules import Run as RunAction
+from graphbuild_dockerfile.comments import Comments
 from graphbuild_dockerfile.configs import image_config, step_config
 from graphbuild_dockerfile.environment import PATH
 from graphbuild_dockerfile.evaluation import UNKNOWN, Evaluation, Given, StageResult, Walked
-from graphbuild_dockerfile.instructions import Arg, From, Instruction, Run, Workdir
-from graphbuild_dockerfile.naming import step_name
-from graphbuild_dockerfile.pieces import Around, Data, NotSaid, git_data, mount_data, put_data
+from graphbuild_dockerfile.instructions import Instruction, Run, Workdir
+from graphbuild_dockerfile.naming import Called, step_name
+from graphbuild_dockerfile.pieces import Around, Data, NotSaid, git_data, put_data, run_data
 from graphbuild_dockerfile.program import Program
-from graphbuild_dockerfile.shelltext import inner_comments, is_shell, split_command
-from graphbuild_dockerfile.text import Node
+from graphbuild_dockerfile.shelltext import is_shell, split_command
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -100,21 +99,19 @@ class _Converter:
         self.flowed: dict[str, Config] = {}  # the config that comes down from a target
         self.beside: dict[tuple[Ref, ...], str] = {}  # targets that no stage holds: what mounts show
         self.bottoms: dict[tuple[Ref, ...], Config] = {}  # of the image that a stage's stack begins with
-        self.taken: set[str] = set()
-        self.called: dict[int, str] = {}  # what a stage that has a name is called here, by its number
-        self.pending: list[str] = []  # comments that wait for a target
+        self.called = Called([result.stage for result in evaluation.stages if result.error is None])
+        self.comments = Comments(program, self.made.comments)
 
     def package(self) -> Package:
         used = self._used()
-        self._reserve()
         leaves = [each.stage for each in self.evaluation.stages if each.stage.index == self.target or each.stage.index not in used]
-        own = [*self.layout.own, *(f"dist/{self.called.get(stage.index) or self.layout.name}" for stage in leaves if self.layout.own)]
+        own = [*self.layout.own, *(f"dist/{self.called.stage(stage.index) or self.layout.name}" for stage in leaves if self.layout.own)]
         layout = self.layout
         self.around = Around(
             self.given.folder, layout.folders, layout.ignores, own, self.evaluation.actions, lambda layers: self._stack(layers, "image"), []
         )
         for argument in self.program.arguments:
-            self._argument(argument)
+            self.comments.argument(argument)
         for result in self.evaluation.stages:
             if result.error is None:
                 self._stage(result, leaf=result.stage.index == self.target or result.stage.index not in used)
@@ -138,24 +135,6 @@ class _Converter:
                 found += [mount.layers for mount in action.mounts if isinstance(mount, StackMount | CacheMount)]
         return found
 
-    def _reserve(self) -> None:
-        """Names that stages and images take, so that no other target does. Of stages of one name the last one has it."""
-        names = [result.stage.name for result in self.evaluation.stages if result.error is None]
-        self.taken = {"all", *names} - {""}
-        for result in self.evaluation.stages:
-            name = result.stage.name
-            if name and result.error is None:
-                names.remove(name)
-                self.called[result.stage.index] = self._unique(name) if name in names else name
-
-    def _unique(self, wanted: str) -> str:
-        name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", wanted).strip("-.+") or "step"
-        unique, number = name, 2
-        while unique in self.taken:
-            unique, number = f"{name}-{number}", number + 1
-        self.taken.add(unique)
-        return unique
-
     def _base(self, layers: tuple[Ref, ...], config: Config) -> str:
         """The target of an image, or of nothing, declared when it is first used."""
         known = self.names.get(layers)
@@ -166,7 +145,7 @@ class _Converter:
         if "label" in data:
             name = str(data["label"])
         else:
-            name = self._unique(posixpath.basename(image.partition("@")[0]).partition(":")[0] or "empty")
+            name = self.called.unique(posixpath.basename(image.partition("@")[0]).partition(":")[0] or "empty")
             self.made.bases[name] = {key: value for key, value in data.items() if key != "todo"} if layers else {"scratch": {}}
             self.made.comments["bases", name] = list(data.get("todo", ()))
         self.names[layers] = name
@@ -185,17 +164,17 @@ class _Converter:
 
     def _stage(self, result: StageResult, *, leaf: bool) -> None:
         stage = result.stage
-        self._comment(stage.start.node)
+        self.comments.above(stage.start.node)
         if stage.index in self.kept:
             self._keep(result, leaf=leaf)
             return
         below, layers, bottom = self._origin(result)
         self._path(below, result)
         problems = len(self.made.problems)
-        prefix = self.called.get(stage.index) or ("" if stage.index == len(self.program.stages) - 1 else f"stage-{stage.index}")
+        prefix = self.called.stage(stage.index) or ("" if stage.index == len(self.program.stages) - 1 else f"stage-{stage.index}")
         fresh: set[str] = set()
         for walked in (Walked(stage.start, result.first, Config()), *result.walked):
-            self._comments(walked.instruction)
+            self.comments.of(walked.instruction)
             for ref in walked.layers[len(layers) :]:
                 last = (*layers, ref) == result.layers and not leaf
                 below = self._layer(ref, layers, below, walked, result, prefix, fresh, last=last)
@@ -235,7 +214,7 @@ class _Converter:
         if (isinstance(instruction, Workdir) and isinstance(action, Put) and action.to in fresh) or _does_nothing(action, walked.config):
             self.names[stack] = below
             return below
-        name = self.made.named[ref] = self._step_name(ref, instruction, prefix, result, last=last)
+        name = self.made.named[ref] = self._step_name(ref, instruction, prefix, result.stage.index, last=last)
         data: Data = {"from": below}
         flowed = self.flowed[below]
         try:
@@ -243,7 +222,13 @@ class _Converter:
                 fresh.clear()
                 config = msgspec.structs.replace(walked.config, workdir=walked.config.workdir or "/")
                 attributes, flowed = step_config(flowed, config)
-                data |= self._run(action, instruction, walked.config, name)
+                data |= run_data(
+                    action,
+                    self._command(action, instruction, walked.config),
+                    walked.config,
+                    lambda layers: self._stack(layers, name),
+                    on_image=self._has_image(action.layers),
+                )
                 data |= attributes
             elif isinstance(action, Put):
                 fresh |= {action.to} if isinstance(instruction, Workdir) else set()
@@ -255,71 +240,27 @@ class _Converter:
         self.flowed[name] = flowed
         return name
 
-    def _step_name(self, ref: Ref, instruction: Instruction, prefix: str, result: StageResult, *, last: bool) -> str:
-        if last and result.stage.index in self.called:
-            return self.called[result.stage.index]
+    def _step_name(self, ref: Ref, instruction: Instruction, prefix: str, stage: int, *, last: bool) -> str:
+        if last and self.called.stage(stage):
+            return self.called.stage(stage)
         if ref in self.named:
-            self.taken.add(self.named[ref])
+            self.called.taken.add(self.named[ref])
             return self.named[ref]
         slug = step_name(instruction, self.evaluation.actions[ref])
-        return self._unique(f"{prefix}-{slug}" if prefix else slug)
+        return self.called.unique(f"{prefix}-{slug}" if prefix else slug)
 
     def _declare(self, section: str, name: str, data: Data) -> None:
         getattr(self.made, section)[name] = data
-        self.made.comments[section, name] = self.pending
-        self.pending = []
+        self.comments.belong(section, name)
 
-    def _comment(self, node: Node) -> None:
-        self.pending += self._lines(node)
-
-    def _lines(self, node: Node) -> list[str]:
-        """The comments above an instruction; those of the first one are the file's."""
-        first = self.program.arguments[0] if self.program.arguments else self.program.stages[0].start
-        return [line.strip() for line in node.comments] if node is not first.node else []
-
-    def _comments(self, instruction: Instruction) -> None:
-        if isinstance(instruction, From):
-            return
-        if isinstance(instruction, Arg):
-            self._argument(instruction)
-            return
-        self._comment(instruction.node)
-        self.pending += inner_comments(instruction.node)
-
-    def _argument(self, said: Arg) -> None:
-        """An argument's comments stand above its variable, if there will be one."""
-        lines = self._lines(said.node) + inner_comments(said.node)
-        if lines:
-            self.made.comments.setdefault(("vars", said.arguments[0].name), lines)
-
-    # Steps
-
-    def _run(self, action: RunAction, instruction: Instruction, config: Config, name: str) -> Data:
-        command: str | list[str]
-        if isinstance(action.command, str):
-            command = action.command
-            node = instruction.node
-            if is_shell(config.shell) and not node.heredocs and isinstance(instruction, Run) and instruction.command.shell:
-                command = split_command(node, command, self.program.directives.escape)
-        else:
-            command = list(action.command)
-        if not command:
-            raise NotSaid("an empty command does not convert")
-        (own,) = action.config
-        assert isinstance(own, Config)
-        flowing = dict(config.env)
-        env = {key: value for key, value in own.env if flowing.get(key) != value}
-        said: Data = {"command": command} | ({"env": env} if env else {})
-        if config.user.partition(":")[0] not in ("", "root", "0") or not self._has_image(action.layers):
-            said["like_docker"] = True
-        data: Data = {"run": said if len(said) > 1 else command}
-        visible = {mount.to: mount for mount in action.mounts if mount.to}  # the last one at a place
-        mounts = [mount for mount in action.mounts if not mount.to or visible[mount.to] is mount]
-        if mounts:
-            data["mounts"] = [mount_data(mount, lambda layers: self._stack(layers, name)) for mount in mounts]
-        if action.network == "host":
-            data["network"] = "host"
-        return data
+    def _command(self, action: RunAction, instruction: Instruction, config: Config) -> str | list[str]:
+        """What is executed; a shell's command in the lines that it has in the Dockerfile."""
+        if not isinstance(action.command, str):
+            return list(action.command)
+        node = instruction.node
+        if is_shell(config.shell) and not node.heredocs and isinstance(instruction, Run) and instruction.command.shell:
+            return split_command(node, action.command, self.program.directives.escape)
+        return action.command
 
     def _has_image(self, layers: tuple[Ref, ...]) -> bool:
         """Whether there is an image at the bottom: it has the folders that Docker makes for a RUN, and leaves behind."""
@@ -342,10 +283,9 @@ class _Converter:
             if self.evaluation.actions[stack[0]] == action:
                 return other
         script = all(isinstance(item, TextItem) for item in action.items)
-        beside = self._unique(f"{name}-script" if script else "context-files")
-        comments, self.pending = self.pending, []
-        self._declare("steps", beside, put_data(action, self.around, linked=False))
-        self.pending = comments
+        beside = self.called.unique(f"{name}-script" if script else "context-files")
+        with self.comments.kept():
+            self._declare("steps", beside, put_data(action, self.around, linked=False))
         self.beside[layers] = beside
         return beside
 
@@ -353,18 +293,16 @@ class _Converter:
         """The base of a git repository; one for all that take the same of it."""
         data = git_data(action)
         same = next((name for name, other in self.made.bases.items() if other == data), None)
-        name = same or self._unique(posixpath.basename(action.url.rstrip("/")).removesuffix(".git"))
+        name = same or self.called.unique(posixpath.basename(action.url.rstrip("/")).removesuffix(".git"))
         self.made.bases[name] = data
         self.names[layers] = name
         self.flowed[name] = Config()
         return name
 
-    # Stages
-
     def _finish(self, result: StageResult, below: str, *, leaf: bool, bottom: Config) -> None:
         """What a stage is known by once its layers are there."""
         stage = result.stage
-        called = self.called.get(stage.index, "")
+        called = self.called.stage(stage.index)
         self.names.setdefault(result.layers, below)
         self.bottoms.setdefault(result.layers, bottom)
         if not leaf:
@@ -375,9 +313,9 @@ class _Converter:
             return
         named = called
         if not named:
-            named = self._unique(self.layout.name if stage.index == self.target else f"stage-{stage.index}")
+            named = self.called.unique(self.layout.name if stage.index == self.target else f"stage-{stage.index}")
         elif named in self.made.steps or named in self.made.bases:
-            named = self._unique(f"{named}-image")
+            named = self.called.unique(f"{named}-image")
         try:
             config = image_config(self.flowed[below], bottom, result.config)
         except GraphbuildError as error:
@@ -392,10 +330,10 @@ class _Converter:
     def _keep(self, result: StageResult, *, leaf: bool) -> None:
         """A stage that stays a Dockerfile's."""
         stage = result.stage
-        called = self.called.get(stage.index, "")
+        called = self.called.stage(stage.index)
         name = called or f"stage-{stage.index}"
-        name = self._unique(f"{name}-files") if leaf and called else name
-        self.taken.add(name)
+        name = self.called.unique(f"{name}-files") if leaf and called else name
+        self.called.taken.add(name)
         self._declare("steps", name, self.kept[stage.index])
         self.names[result.layers] = name
         self.flowed[name] = result.config

@@ -1,14 +1,6 @@
-"""Paths and references as BuildKit writes them. Pure texts."""
+"""Paths and names of images as BuildKit writes them. Pure texts."""
 
 import posixpath
-import re
-
-_DOMAIN = re.compile(r"[a-zA-Z0-9.-]+(:[0-9]+)?")
-_REFERENCE = re.compile(
-    r"(?:(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?)/)?"
-    r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?"
-)
 
 
 def clean(path: str) -> str:
@@ -35,11 +27,6 @@ def destination(folder: str, path: str) -> str:
     if path.endswith("/."):
         return place.rstrip("/") + "/."
     return place
-
-
-def is_reference(name: str) -> bool:
-    """Whether a text can name an image."""
-    return _REFERENCE.fullmatch(name) is not None
 
 
 def familiar(name: str) -> str:

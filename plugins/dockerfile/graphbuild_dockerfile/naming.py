@@ -1,4 +1,4 @@
-"""What a step may be called, from what its instruction does. Names need not be unique here, nor fit for a target."""
+"""What targets are called: a step after what its instruction does, and no two the same."""
 
 import posixpath
 import re
@@ -6,14 +6,40 @@ from collections.abc import Sequence
 
 from graphbuild.rules import Action, Put
 from graphbuild_dockerfile.instructions import Add, Copy, Instruction, Run, Workdir
+from graphbuild_dockerfile.program import Stage
 
 _SKIPPED = ("set", "cd", "export", "exec", "sudo", "mkdir")
 _LONGEST = 30  # letters
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
+class Called:
+    """The names of one package's targets. Stages and images take theirs first; of stages of one name the last one has it."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        names = [stage.name for stage in stages]
+        self.taken = {"all", *names} - {""}
+        self._stages: dict[int, str] = {}
+        for stage in stages:
+            if stage.name:
+                names.remove(stage.name)
+                self._stages[stage.index] = self.unique(stage.name) if stage.name in names else stage.name
+
+    def stage(self, index: int) -> str:
+        """What a stage that has a name is called, by its number; "" for one that has none."""
+        return self._stages.get(index, "")
+
+    def unique(self, wanted: str) -> str:
+        name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", wanted).strip("-.+") or "step"
+        unique, number = name, 2
+        while unique in self.taken:
+            unique, number = f"{name}-{number}", number + 1
+        self.taken.add(unique)
+        return unique
+
+
 def step_name(instruction: Instruction, action: Action) -> str:
-    """After the program that is run, the file that is copied or the folder that is made."""
+    """After the program that is run, the file that is copied or the folder that is made. It need not be unique, nor fit for a target."""
     to = posixpath.basename(action.to.rstrip("/.")) if isinstance(action, Put) else ""
     match instruction:
         case Run(command=command):

@@ -1,8 +1,6 @@
 """The rule `dockerfile`: a stage of a Dockerfile as a target."""
 
-import os
 import posixpath
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -14,15 +12,14 @@ from graphbuild.rules import (
     Context,
     Folder,
     GraphbuildError,
-    Patterns,
     Place,
     Problem,
     Rule,
     Snapshot,
-    read_ignore_file,
 )
 
 if TYPE_CHECKING:
+    from graphbuild_dockerfile.program import Program
     from graphbuild_dockerfile.stages import Request, Stages
 
 
@@ -51,6 +48,7 @@ def _is_label(text: str) -> bool:
 
 
 def dockerfile(context: Context, attributes: Dockerfile) -> Analysis:
+    from graphbuild_dockerfile.ignoring import ignore_files
     from graphbuild_dockerfile.program import parse
     from graphbuild_dockerfile.stages import Request, Stages
     from graphbuild_dockerfile.state import Plan
@@ -62,7 +60,7 @@ def dockerfile(context: Context, attributes: Dockerfile) -> Analysis:
         raise context.mistake(f"no such file: {file}", "dockerfile", hint="say which with `file`")
     program = parse(_decoded(text, file), file)
     request = Request(
-        Folder(folder, _ignored(context, folder, file)),
+        Folder(folder, _ignored(context, *ignore_files(file, folder))),
         attributes.target,
         attributes.args,
         {name: _context(context, value) for name, value in attributes.contexts.items()},
@@ -76,13 +74,23 @@ def dockerfile(context: Context, attributes: Dockerfile) -> Analysis:
     labels = dict(state.config.labels) | attributes.labels
     state.change(labels=tuple(sorted(labels.items())))
     needs = tuple(need for snapshot in request.contexts.values() if isinstance(snapshot, Snapshot) for need in snapshot.needs)
-    snapshot = Snapshot(state.layers, (state.config,), needs)
-    return Analysis(tuple(plan.actions), (snapshot,), tuple(plan.origins), _warnings(stages, request))
+    snapshot = Snapshot(state.layers, (*state.history, state.config), needs)
+    return Analysis(tuple(plan.actions), (snapshot,), tuple(plan.origins), _warnings(stages, request), _notices(program))
+
+
+def _notices(program: "Program") -> tuple[str, ...]:
+    syntax = program.directives.syntax
+    return (
+        (f"{program.file}: # syntax={syntax} is not fetched: graphbuild reads the language of its stable channel by itself",)
+        if syntax
+        else ()
+    )
 
 
 def _warnings(stages: "Stages", request: "Request") -> tuple[Problem, ...]:
     """What the checks find in the stages that are built. GraphbuildError where the file itself wants that to be an error."""
     from graphbuild_dockerfile.checks import settings, violation
+    from graphbuild_dockerfile.ignoring import ignores
     from graphbuild_dockerfile.lint import lint
 
     program = stages.program
@@ -91,20 +99,12 @@ def _warnings(stages: "Stages", request: "Request") -> tuple[Problem, ...]:
         predefined=stages.predefined,
         arguments=request.args,
         base=lambda image, _platform: stages.linted(image),
-        ignored=_ignores(request.folder),
+        ignored=ignores(request.folder.ignore),
         stages=stages.walked,
     )
     if found and settings(program.directives, program.file).error:
         raise GraphbuildError(Problem(violation(found), Place(program.file, found[0].line), found[0].url))
     return tuple(Problem(f"{each.name}: {each.message}", Place(program.file, each.line), each.url) for each in found)
-
-
-def _ignores(folder: Folder) -> Callable[[str], bool]:
-    try:
-        patterns = Patterns(folder.ignore)
-    except ValueError:  # said where the folder is used
-        return lambda _path: False
-    return lambda path: patterns.matches(os.fsencode(path.strip("/")))
 
 
 def _file(context: Context, attributes: Dockerfile, folder: str) -> str:
@@ -122,13 +122,12 @@ def _decoded(text: bytes, file: str) -> str:
         raise GraphbuildError(Problem("invalid UTF-8", Place(file, line), "save the file as UTF-8")) from None
 
 
-def _ignored(context: Context, folder: str, file: str) -> tuple[str, ...]:
-    """The patterns of the Dockerfile's own ignore file, else of the context's."""
-    for name in (f"{file}.dockerignore", posixpath.join(folder, ".dockerignore")):
-        text = context.reader.read(name)
-        if text is not None:
-            return read_ignore_file(text.decode("utf-8", "surrogateescape"))
-    return ()
+def _ignored(context: Context, *files: str) -> tuple[str, ...]:
+    """The patterns of the first of these ignore files that is there."""
+    from graphbuild_dockerfile.ignoring import patterns_of
+
+    texts = (context.reader.read(file) for file in files)
+    return next((patterns_of(text) for text in texts if text is not None), ())
 
 
 def _context(context: Context, value: str) -> Snapshot | Folder | Checkout:
@@ -143,8 +142,7 @@ def _context(context: Context, value: str) -> Snapshot | Folder | Checkout:
     if git is not None:
         return Checkout(git.url, git.ref, git.subdir, bool(git.keep_git_dir), git.checksum, git.submodules)
     folder = context.path(value)
-    ignore = context.reader.read(posixpath.join(folder, ".dockerignore"))
-    return Folder(folder, read_ignore_file(ignore.decode("utf-8", "surrogateescape")) if ignore is not None else ())
+    return Folder(folder, _ignored(context, posixpath.join(folder, ".dockerignore")))
 
 
 RULES = (

@@ -3,23 +3,21 @@
 A stage that nothing needs is never looked at. What an instruction does is said by `copying`, `running` and `configuring`.
 """
 
-import re
 from collections.abc import Mapping
 
 import msgspec
 
-from graphbuild.rules import Checkout, Config, Folder, GraphbuildError, Pick, Put, Ref, Snapshot, StackTree
+from graphbuild.rules import Action, Checkout, Config, Folder, GraphbuildError, Pick, Put, Ref, Snapshot, StackTree
 from graphbuild_dockerfile import configuring, copying, running
-from graphbuild_dockerfile.environment import PATH, platform_arguments
+from graphbuild_dockerfile.bases import is_image_name, parse_platform
+from graphbuild_dockerfile.environment import PATH, predefined
 from graphbuild_dockerfile.instructions import Add, Arg, Copy, Instruction, Run
-from graphbuild_dockerfile.names import familiar, is_reference
+from graphbuild_dockerfile.names import familiar
 from graphbuild_dockerfile.program import Program, Stage, parse_trigger
 from graphbuild_dockerfile.state import Plan, State, child, problem
 from graphbuild_dockerfile.text import Node
 from graphbuild_dockerfile.walk import Base
 from graphbuild_dockerfile.words import expand
-
-_PLATFORM = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -44,12 +42,11 @@ class Stages:
         self.escape = program.directives.escape
         self._contexts = {familiar(name): source for name, source in request.contexts.items()}
         for name in request.contexts:
-            if not is_reference(name):
+            if not is_image_name(name):
                 raise plan.context.mistake(f"invalid context name {name}: invalid reference format", hint="names are lower case")
         self._states: dict[int, State] = {}
         self._snapshots: dict[str, State] = {}
-        wanted = request.target or program.stages[-1].name or "default"
-        self.predefined = platform_arguments(request.platform, request.wanted or request.platform, wanted)
+        self.predefined = predefined(program, request.platform, request.wanted, request.target)
         self.first: dict[int, tuple[Ref, ...]] = {}  # the layers that a stage begins with
         self.globals = self._globals()
 
@@ -102,7 +99,7 @@ class Stages:
             return StackTree(context.layers)
         if name == "scratch":
             return StackTree(())
-        if not is_reference(name):
+        if not is_image_name(name):
             raise self.fault(node, f"invalid from flag value {name}: invalid reference format")
         raise self._no_image(name, node)
 
@@ -174,42 +171,41 @@ class Stages:
     def _base(self, stage: Stage, name: str) -> State:
         """What a stage begins with."""
         image = self._expand(stage.start.image, self.globals, stage.start.node)
-        platform = self._platform(stage)
+        self._check_platform(stage)
         if not image:
             raise self.fault(stage.start.node, f"base name ({stage.start.image}) should not be blank", "give its ARG a default")
         below = self._named(image, stage.index)
         if below is not None:
-            return child(self.stage(below), name, platform)
+            return child(self.stage(below), name)
         context = self._named_context(familiar(image), stage.start.node)
         if context is not None:
-            return self._context(context, name, stage.start.node, platform)
+            return self._context(context, name, stage.start.node)
         if image == "scratch":
-            return self._with_path(State(name, Config(workdir="/"), {}, platform=platform))
-        if not is_reference(image):
+            return self._with_path(State(name, Config(workdir="/"), {}))
+        if not is_image_name(image):
             raise self.fault(stage.start.node, f"failed to parse stage name {image!r}: invalid reference format")
         raise self._no_image(image, stage.start.node)
 
-    def _platform(self, stage: Stage) -> str:
-        """The platform that FROM asks for, "" for none."""
+    def _check_platform(self, stage: Stage) -> None:
+        """What FROM says of a platform must be one; it does not decide anything, for an image is of the platform that it is."""
         written = stage.start.platform
         if not written:
-            return ""
+            return
         platform = self._expand(written, self.globals, stage.start.node)
         if not platform:
             raise self.fault(stage.start.node, f"empty platform value from expression {written}")
-        if not _PLATFORM.fullmatch(platform):
+        if parse_platform(platform) is None:
             raise self.fault(stage.start.node, f"failed to parse platform {platform}", "os/arch or os/arch/variant")
-        return platform
 
-    def _context(self, source: Snapshot | Folder, name: str, node: Node, platform: str = "") -> State:
+    def _context(self, source: Snapshot | Folder, name: str, node: Node) -> State:
         if isinstance(source, Folder):
             ref = self.plan.add(f"{name} files", Put((Pick(source, ""),), "/"), node)
-            return self._with_path(State(name, Config(workdir="/"), {}, (ref,), platform=platform))
+            return self._with_path(State(name, Config(workdir="/"), {}, (ref,)))
         known = self._snapshots.get(name)
         if known is None:
             config = self.plan.context.config_of(source)
-            known = self._snapshots[name] = self._with_path(State(name, config, dict(config.env), source.layers, platform=platform))
-        return child(known, name, platform)
+            known = self._snapshots[name] = self._with_path(State(name, config, dict(config.env), source.layers, history=source.config))
+        return child(known, name)
 
     def _with_path(self, state: State) -> State:
         if "PATH" not in state.env:
@@ -242,15 +238,12 @@ class Stages:
             if value is None:
                 value = self.globals.get(name) if argument.value is None else self.expand(argument.value, state, said.node)
             state.args[name] = value
+            state.note(f"ARG {name}" if value is None else f"ARG {name}={value}")
             if value is not None:
                 state.env[name] = value
 
-    def layer(self, put: Put, keyword: str, node: Node, state: State) -> Ref:
-        """Add what is put into the stage's files as its next layer."""
-        ref = self.plan.add(state.action(keyword), put, node)
+    def layer(self, action: Action, keyword: str, node: Node, state: State, history: str) -> None:
+        """Add what an action makes as the stage's next layer."""
+        ref = self.plan.add(state.action(keyword), action, node)
         state.layers = (*state.layers, ref)
-        return ref
-
-    def snapshot(self, state: State, needs: tuple[Ref, ...]) -> Snapshot:
-        """What the stage offers."""
-        return Snapshot(state.layers, (state.config,), needs)
+        state.note(history, ref)

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from engines import peer_cache
-from flatten import Image, Node, apply, config_of
+from engines import Image, Node, apply, config_of, peer_cache
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _TIME = 1_600_000_000

@@ -10,12 +10,12 @@ from pathlib import Path
 import yaml
 from bases import Bases
 from case import BASES, Case, Place, lay_out, place_urls, urls_for
-from flatten import read_archive
+from engines import read_archive
 from judge import Verdict, verdict_of
 from ours import Done
 
 _ROOT = Path(__file__).parents[4]
-_CONVERTS = ("--build-arg", "--target")
+_CONVERTS = ("--build-arg", "--target", "--label", "--platform")
 _RUNS = ("--secret", "--ssh")
 
 

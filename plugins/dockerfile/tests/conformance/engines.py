@@ -1,4 +1,5 @@
-"""The engines that judge: the repository's own peers (tests/peers.py), which no test folder of a plugin has on its path.
+"""The engines that judge, and what reads their images: the repository's own (tests/peers.py, tests/flatten.py), which no test folder of a
+plugin has on its path.
 
 The judge is the modern engine with containerd's image store, as buildx's own builders and Docker 29 have it: with the older graph drivers
 BuildKit cannot merge layers and quietly treats `COPY --link` as COPY. BuildKit starts `git` and `xz`, so the judge has a root of its own
@@ -14,9 +15,22 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[4] / "tests"))
 
 import peers
+from flatten import Image, Node, apply, config_of, difference, read_archive
 from peers import Engine, docker_engine, peer_cache
 
-__all__ = ["Engine", "docker_engine", "judge_is_made", "judging_engine", "peer_cache"]
+__all__ = [
+    "Engine",
+    "Image",
+    "Node",
+    "apply",
+    "config_of",
+    "difference",
+    "docker_engine",
+    "judge_is_made",
+    "judging_engine",
+    "peer_cache",
+    "read_archive",
+]
 
 _STORE = "TEST_INTEGRATION_USE_SNAPSHOTTER"  # Docker's own switch for its tests: no file to write in a root that others use
 _PROGRAMS = ("git", "xz-utils")

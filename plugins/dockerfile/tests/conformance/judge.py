@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 from bases import Bases, below
 from case import Case, Place, lay_out, place_urls, urls_for
-from engines import Engine
-from flatten import difference, read_archive
+from engines import Engine, difference, read_archive
 
 _BATCH = 40  # cases whose images are saved together
 _WORKERS = 2

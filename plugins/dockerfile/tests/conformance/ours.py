@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from bases import Bases, below
 from case import BASES, Case, lay_out, place_urls, urls_for
-from flatten import read_archive
+from engines import read_archive
 from judge import Verdict, verdict_of
 from record import Recorded, stale
 
