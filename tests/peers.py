@@ -217,6 +217,44 @@ def modern_docker_engine(cache_dir: Path) -> Iterator[Engine]:
             yield engine
 
 
+class Containerd(msgspec.Struct, frozen=True):
+    """A running containerd; `environment` leads `ctr` to it."""
+
+    environment: tuple[tuple[str, str], ...]
+
+    def ctr(self, *words: str) -> str:
+        """What `ctr WORDS` prints."""
+        return subprocess.run(
+            ["ctr", *words], env={**os.environ, **dict(self.environment)}, capture_output=True, text=True, check=True
+        ).stdout
+
+
+@contextlib.contextmanager
+def containerd() -> Iterator[Containerd]:
+    """This machine's own containerd, as a private one."""
+    _need_root()
+    _need("containerd", "ctr", "unshare")
+    with _scratch("containerd") as folder:
+        config = folder / "config.toml"
+        config.write_text(
+            f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\n'
+            f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "{folder}/sock"\n'
+        )
+        peer = Containerd((("CONTAINERD_ADDRESS", f"{folder}/sock"),))
+        script = f"exec containerd --config {config}"
+        command = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec", script]
+        environment = {**os.environ, **dict(peer.environment)}
+
+        def answers() -> str:
+            return subprocess.run(["ctr", "version"], env=environment, capture_output=True, text=True, check=False).stdout.partition(
+                "Server:"
+            )[2]
+
+        with _process(command, folder / "log", _terminate_child) as process:
+            _wait(process, folder / "log", answers)
+            yield peer
+
+
 @contextlib.contextmanager
 def registry(more: str = "") -> Iterator[Registry]:
     """Debian's docker-registry on a free port of loopback; manifests and blobs can be deleted. `more`: lines of its configuration."""

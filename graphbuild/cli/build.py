@@ -17,7 +17,7 @@ from graphbuild.build.world import BuildSettings, World, machine_of
 from graphbuild.cli.session import Session, agents, report, secrets, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
-from graphbuild.rules.actions import is_volatile
+from graphbuild.rules.actions import Image, is_volatile
 from graphbuild.rules.refs import Ref
 from graphbuild.sandbox.job import Limits
 from graphbuild.sandbox.namespace import Identity, enter
@@ -228,8 +228,8 @@ def _repeatable(options: Any) -> bool:
 
 
 def volatile(graph: Graph) -> bool:
-    """Whether it asks the network what there is now: then no stat can say that nothing changed."""
-    return any(is_volatile(node.action) for node in graph.nodes.values())
+    """Whether it asks the network, or an engine, what there is now: then no stat can say that nothing changed."""
+    return any(is_volatile(node.action) or (isinstance(node.action, Image) and node.action.engines) for node in graph.nodes.values())
 
 
 def _exit_code(result: Result) -> int:

@@ -33,8 +33,6 @@ def _dispatch(arguments: list[str], stale: Stale | None) -> int:
         raise lacking("graphbuild runs on Linux: it needs overlayfs and namespaces", "run it in a Linux machine or container")
     from graphbuild.cli.parser import OWN, parse, parser
 
-    if arguments[:1] == ["images"]:  # as Docker has it
-        arguments = ["image", "ls", *arguments[1:]]
     if arguments[:1] == ["__complete"]:
         from graphbuild.cli.inspect import complete_words
 
@@ -78,6 +76,7 @@ _COMMANDS = {  # name → module of this package, its function
     "explain": ("inspect", "explain"),
     "graph": ("inspect", "graph"),
     "image": ("image", "image"),
+    "load": ("load", "load_images"),
     "lock": ("inspect", "lock"),
     "plan": ("build", "run"),
     "push": ("push", "push"),

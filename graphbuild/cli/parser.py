@@ -7,7 +7,7 @@ from graphbuild import __version__
 from graphbuild.cli import image_grammar
 from graphbuild.rules.commands import Command
 
-OWN = ("run", "plan", "push", "check", "explain", "query", "graph", "lock", "shell", "cache", "image", "schema", "completion")
+OWN = ("run", "plan", "push", "load", "check", "explain", "query", "graph", "lock", "shell", "cache", "image", "schema", "completion", "images")
 
 _EXAMPLES = """\
 examples:
@@ -36,6 +36,8 @@ def parse(arguments: Sequence[str], plugins: Sequence[Command] = ()) -> argparse
     options, and so may `-- WORD…`; and `--no-cache :web` is no cache for anything, not for `:web` alone.
     """
     top = parser(plugins)
+    if arguments[:1] == ["images"]:  # as Docker has it
+        arguments = ["image", "ls", *arguments[1:]]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     marked = [
         f" {word}"
@@ -72,6 +74,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     _run(commands, "run", "build targets", "graphbuild run :web --events build.jsonl")
     _run(commands, "plan", "say what `run` would do, and why", "graphbuild plan //...")
     _push(commands)
+    _load(commands)
     check = _add(commands, "check", "check every build.yaml, and build nothing", "graphbuild check //svc/...")
     check.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     _project(check)
@@ -135,6 +138,15 @@ def _push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     push.add_argument("-t", "--tag", metavar="REF", action="append", help="push as REF, not as its own tags say; may be repeated")
     push.set_defaults(no_cache=None)
     _building(push)
+
+
+def _load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    load = _add(commands, "load", "build images, and load them into an engine that runs them", "graphbuild load :web --into podman")
+    load.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
+    load.add_argument("--into", choices=("docker", "podman", "containerd"), help="default: the first of these that is there")
+    load.add_argument("--namespace", metavar="NAME", help="of containerd (default: $CONTAINERD_NAMESPACE, or default)")
+    load.set_defaults(no_cache=None)
+    _building(load)
 
 
 def _building(run: argparse.ArgumentParser) -> None:

@@ -70,7 +70,7 @@ class ImageContent(msgspec.Struct, frozen=True):
     document: bytes = b""
 
 
-class _Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True):
     """A file of a layout: `size` bytes, which are `content` or come from a blob."""
 
     name: str
@@ -158,7 +158,19 @@ def write_images(contents: Sequence[ImageContent], format_: Format, codec: str, 
     return digests
 
 
-def _listing(contents: Sequence[ImageContent]) -> _Member:
+def layout_members(content: ImageContent, codec: str) -> tuple[list[Member], Digest]:
+    """The files of a layout of one image, and its manifest's digest."""
+    members, digests = _layout([content], codec)
+    return members, digests[0]
+
+
+def docker_members(content: ImageContent) -> tuple[list[Member], Digest]:
+    """The files of an archive for `docker load` of one image, and its manifest's digest."""
+    members, digest = layout_members(content, "none")
+    return [_listing([content]), *members], digest
+
+
+def _listing(contents: Sequence[ImageContent]) -> Member:
     """The manifest.json of a docker archive."""
     entries = [
         _DockerEntry(
@@ -169,7 +181,7 @@ def _listing(contents: Sequence[ImageContent]) -> _Member:
         for content in contents
     ]
     listing = msgspec.json.encode(entries)
-    return _Member("manifest.json", len(listing), listing)
+    return Member("manifest.json", len(listing), listing)
 
 
 def stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
@@ -181,29 +193,29 @@ def stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
     return layer.compressed
 
 
-def _layout(contents: Sequence[ImageContent], codec: str) -> tuple[list[_Member], list[Digest]]:
+def _layout(contents: Sequence[ImageContent], codec: str) -> tuple[list[Member], list[Digest]]:
     """The files of a layout: small ones first, so that readers of a stream know early what comes; each blob once."""
-    documents: list[_Member] = []
-    layers: list[_Member] = []
+    documents: list[Member] = []
+    layers: list[Member] = []
     descriptors: list[Descriptor] = []
     digests: list[Digest] = []
     for content in contents:
         config, manifest, config_digest, manifest_digest = manifest_of(content, codec)
         documents += [
-            _Member(blob_name(manifest_digest), len(manifest), manifest),
-            _Member(blob_name(config_digest), len(config), config),
+            Member(blob_name(manifest_digest), len(manifest), manifest),
+            Member(blob_name(config_digest), len(config), config),
         ]
-        layers += [_Member(blob_name(digest), size, path) for digest, size, path in (stored(layer, codec) for layer in content.layers)]
+        layers += [Member(blob_name(digest), size, path) for digest, size, path in (stored(layer, codec) for layer in content.layers)]
         descriptors += _descriptors(content, manifest, manifest_digest)
         digests.append(manifest_digest)
     index = encode(Index(2, tuple(_bare_once(descriptors)), OCI_INDEX))
     members = [
-        _Member("oci-layout", len(LAYOUT_FILE), LAYOUT_FILE),
-        _Member("index.json", len(index), index),
+        Member("oci-layout", len(LAYOUT_FILE), LAYOUT_FILE),
+        Member("index.json", len(index), index),
         *documents,
         *layers,
     ]
-    unique: dict[str, _Member] = {}
+    unique: dict[str, Member] = {}
     for member in members:
         unique.setdefault(member.name, member)
     return list(unique.values()), digests
@@ -246,7 +258,7 @@ def _check_replaceable(destination: Path) -> None:
         )
 
 
-def _write_folder(members: list[_Member], created: int, destination: Path) -> None:
+def _write_folder(members: list[Member], created: int, destination: Path) -> None:
     with place_folder(destination) as folder:
         for member in members:
             path = folder / member.name
@@ -260,25 +272,25 @@ def _write_folder(members: list[_Member], created: int, destination: Path) -> No
                 os.close(fd)
 
 
-def _write_archive(members: list[_Member], created: int, destination: Path) -> None:
+def _write_archive(members: list[Member], created: int, destination: Path) -> None:
     if destination.is_dir():
         raise mistake(f"cannot write an archive to {destination}: a folder is there", hint="remove it, or choose another path")
     with writing(destination):
         _write_tar(members, created, destination)
 
 
-def _write_tar(members: list[_Member], created: int, destination: Path) -> None:
+def _write_tar(members: list[Member], created: int, destination: Path) -> None:
     with place_file(destination) as fd:
         for folder in ("blobs/", "blobs/sha256/"):  # unlisted, skopeo makes them as root's: as an ordinary user it fails
-            _write_all(fd, _header(folder, 0, created))
+            _write_all(fd, header(folder, 0, created))
         for member in members:
-            _write_all(fd, _header(member.name, member.size, created))
+            _write_all(fd, header(member.name, member.size, created))
             _write_content(member, fd)
             _write_all(fd, bytes(-member.size % _BLOCK))
         _write_all(fd, bytes(2 * _BLOCK))
 
 
-def _write_content(member: _Member, fd: int) -> None:
+def _write_content(member: Member, fd: int) -> None:
     if isinstance(member.content, bytes):
         _write_all(fd, member.content)
     else:
@@ -291,7 +303,7 @@ def _write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _header(name: str, size: int, created: int) -> bytes:
+def header(name: str, size: int, created: int) -> bytes:
     """A ustar header of a file, or (trailing slash) a folder; owner 0:0. Sizes beyond eleven octal digits (8 GiB) take GNU's base-256."""
     number = b"%011o\0" % size if size < 1 << 33 else b"\x80" + size.to_bytes(11, "big")
     mode, kind = (0o755, b"5") if name.endswith("/") else (0o644, b"0")

@@ -238,9 +238,10 @@ class ImageExport(msgspec.Struct, frozen=True, tag="to"):
 
 
 class Image(msgspec.Struct, frozen=True, tag="image"):
-    """A stack and a config as an OCI image, written to every export. Its result is the manifest's digest.
+    """A stack and a config as an OCI image, written to every export. Its result is the config's digest.
 
-    `compression`: "gzip", "zstd" or "none". Annotations and tags are in no key.
+    `compression`: "gzip", "zstd" or "none". Annotations and tags are in no key. `engines` are to have it: "docker", "podman",
+    "containerd[:NAMESPACE]".
     """
 
     layers: tuple[Ref, ...]
@@ -249,6 +250,7 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     annotations: tuple[tuple[str, str], ...] = ()
     compression: str = "gzip"
     exports: tuple[ImageExport, ...] = ()
+    engines: tuple[str, ...] = ()
 
 
 class ExportFiles(msgspec.Struct, frozen=True, tag="files"):

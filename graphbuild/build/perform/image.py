@@ -1,6 +1,7 @@
 """Performing `Image`: the result is cached as any other; what is written out is checked each time and written when stale."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -46,9 +47,11 @@ def prepare_image(action: Image, world: World) -> Prepared:
     def current(outputs: Outputs) -> str:
         reasons = [world.exports.outdated(world.place(export.path), stamp(export)) for export in action.exports]
         reasons += [f"{tag.familiar} is another image" for tag in _other_tags(action, outputs, world)]
+        reasons += [reason for _, reason in _lacking(action, outputs, world)]
         return "; ".join(reason for reason in reasons if reason)
 
     def deliver(outputs: Outputs, task: Task) -> None:
+        _load(action, outputs, world, task)
         stale = [export for export in action.exports if world.exports.outdated(world.place(export.path), stamp(export))]
         others = _other_tags(action, outputs, world)
         if not stale and not others:
@@ -64,6 +67,26 @@ def prepare_image(action: Image, world: World) -> Prepared:
             task.exported(export.path, export.format, size_on_disk(destination), str(digest))
 
     return Prepared(fields, perform, current, deliver)
+
+
+def _lacking(action: Image, outputs: Outputs, world: World) -> Iterator[tuple[str, str]]:
+    """The engines that have not got the image, and why."""
+    if action.engines:
+        from graphbuild.build.perform.engines import engine_for, missing
+
+        assert outputs.blob is not None
+        for kind in action.engines:
+            if reason := missing(engine_for(kind), action, outputs.blob, world):
+                yield kind, reason
+
+
+def _load(action: Image, outputs: Outputs, world: World, task: Task) -> None:
+    for kind, _ in list(_lacking(action, outputs, world)):
+        from graphbuild.build.perform.engines import engine_for, load
+
+        done = load(engine_for(kind), action, world, lambda so_far, total: task.progress(so_far, total, "bytes"))
+        names = ", ".join(name.familiar for name in parse_tags(action.tags))
+        task.exported(f"{kind}: {names}".removesuffix(": "), kind, done.size, str(outputs.blob))
 
 
 def _other_tags(action: Image, outputs: Outputs, world: World) -> list[Reference]:
