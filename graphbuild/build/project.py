@@ -93,6 +93,10 @@ class Project:
             text = (self.root / file).read_bytes()
         except OSError as error:
             raise mistake(f"cannot read {file}: {error.strerror}") from None
+        return self.parsed(text, file, package)
+
+    def parsed(self, text: bytes, file: str, package: str) -> PackageSpec:
+        """What a build.yaml's text says, remembered by content."""
         return self._parsed.package(text, file, package)
 
 

@@ -77,13 +77,18 @@ class WorkspaceReader:
         if isinstance(source, Ref):
             path, name = self._fetched(source), str(source)
         else:
-            path, name = self._inputs.root / source.path, source.path
-            self._inputs.watch(path / "index.json" if path.is_dir() else path)
+            path, name = self._place(source.path), source.path
         image = open_image(path, reference=action.reference, platform=action.platform, source=name)
         try:
             return image.config
         finally:
             image.close()
+
+    def _place(self, path: str) -> Path:
+        """Where an image of the workspace is; it is noted."""
+        place = self._inputs.root / path
+        self._inputs.watch(place / "index.json" if place.is_dir() else place)
+        return place
 
     def _fetched(self, ref: Ref) -> Path:
         action = self._nodes[ref].action

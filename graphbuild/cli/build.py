@@ -52,7 +52,7 @@ def run(
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
     with interruptible() as stop, session(options, report, stop.asked, spec) as opened:
         part = _part(options, opened) if then is None else None
-        labels = part.labels if part else choose(opened, opened.selected(options.labels))
+        labels = part.labels if part else choose(opened, _wanted(options, opened))
         graph = opened.graph(labels, locked=options.locked)
         given = secrets(options.secret)
         try:
@@ -194,6 +194,16 @@ def _say(results: Results, mode: str) -> None:
         sys.stderr.write(totals(finished))
 
 
+def _wanted(options: Any, opened: Session) -> Sequence[Label]:
+    """The targets that the command line names; with --affected-since, those of them that changed."""
+    labels = opened.selected(options.labels)
+    if not getattr(options, "affected_since", None):
+        return labels
+    from graphbuild.cli.affected import only_affected
+
+    return only_affected(options.affected_since, opened, labels)
+
+
 def _part(options: Any, opened: Session) -> Part | None:
     """The targets that matter, where the certificate of this command line nearly holds; None: all of them."""
     if options.stale is None or not _repeatable(options) or options.command != "run" or options.dry_run:
@@ -223,7 +233,8 @@ def _certificate(path: str, options: Any, opened: Session, graph: Graph, result:
 
 def _repeatable(options: Any) -> bool:
     """Whether the same command line, run again, may be answered from nothing but stats."""
-    asked = (options.no_cache, options.events, options.profile, options.output, options.directory, options.secret, options.ssh)
+    asked = [options.no_cache, options.events, options.profile, options.output, options.directory, options.secret, options.ssh]
+    asked.append(getattr(options, "affected_since", None))  # what git says of a revision is in no stat
     return not any(asked) and getattr(options, "repeatable", True)
 
 

@@ -70,6 +70,7 @@ def _change_directory(folder: str) -> None:
 
 
 _COMMANDS = {  # name → module of this package, its function
+    "affected": ("affected", "affected_since"),
     "cache": ("cache", "cache"),
     "check": ("inspect", "check"),
     "completion": ("inspect", "completion"),

@@ -7,7 +7,24 @@ from graphbuild import __version__
 from graphbuild.cli import image_grammar
 from graphbuild.rules.commands import Command
 
-OWN = ("run", "plan", "push", "load", "check", "explain", "query", "graph", "lock", "shell", "cache", "image", "schema", "completion", "images")
+OWN = (
+    "run",
+    "plan",
+    "push",
+    "load",
+    "check",
+    "explain",
+    "query",
+    "affected",
+    "graph",
+    "lock",
+    "shell",
+    "cache",
+    "image",
+    "schema",
+    "completion",
+    "images",
+)
 
 _EXAMPLES = """\
 examples:
@@ -82,6 +99,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     explain.add_argument("labels", nargs="+", metavar="LABEL", help="targets")
     _project(explain)
     _query(commands)
+    _affected(commands)
     graph = _add(commands, "graph", "draw the graph of targets", "graphbuild graph //... --format dot | dot -Tsvg > graph.svg")
     graph.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     graph.add_argument("--format", choices=("dot", "mermaid", "text", "html"), default="text", help="default: text")
@@ -129,6 +147,7 @@ def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: 
         help="build again, though the result is known (one target: =LABEL)",
     )
     run.add_argument("-o", "--output", metavar="DIR", help="write outputs below DIR instead of their packages")
+    run.add_argument("--affected-since", metavar="REV", help="only targets that are not what they were at that git revision")
     _building(run)
 
 
@@ -185,6 +204,16 @@ def _query(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     query.add_argument("--output", choices=("label", "json", "dot", "mermaid", "html", "text"), default="label", help="default: label")
     _project(query)
+
+
+def _affected(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "say which targets are not what they were at a git revision"
+    affected = _add(commands, "affected", text, 'graphbuild affected --since "$(git merge-base main HEAD)" --outputs')
+    affected.add_argument("labels", nargs="*", metavar="LABEL", help="only of these (default: all of the workspace)")
+    affected.add_argument("--since", metavar="REV", required=True, help="a commit, a branch, a tag")
+    affected.add_argument("--outputs", action="store_true", help="outputs only")
+    affected.add_argument("--json", action="store_true", help="as JSON, with what is gone")
+    _project(affected)
 
 
 def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

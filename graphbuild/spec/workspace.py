@@ -3,7 +3,7 @@
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -181,12 +181,22 @@ def find_packages(
     name, one with a slash its path from the root. `visit` hears of every folder that is looked into, before it is.
     GraphbuildError for a folder that cannot be read.
     """
+
+    def look(folder: str) -> tuple[bool, Iterable[str]]:
+        visit(folder)
+        return _scan(root, folder)
+
+    return walk_packages(look, under, ignore)
+
+
+def walk_packages(look: Callable[[str], tuple[bool, Iterable[str]]], under: str, ignore: Sequence[str]) -> Iterator[str]:
+    """The same where the files are elsewhere: `look` says of a folder whether it has a build.yaml, and which folders are in it."""
     ignored = _matcher(ignore)
     waiting = [under.strip("/")]
     while waiting:
         folder = waiting.pop()
-        visit(folder)
-        has_spec, children = _scan(root, folder)
+        has_spec, names = look(folder)
+        children = [name for name in names if name[0] != "." and name not in _SKIPPED]
         if has_spec:
             yield folder
         paths = (f"{folder}/{name}" if folder else name for name in sorted(children, reverse=True))
@@ -203,7 +213,7 @@ def _scan(root: Path, folder: str) -> tuple[bool, list[str]]:
                 name = entry.name
                 if name == BUILD_FILE:
                     has_spec = entry.is_file()
-                elif name[0] != "." and name not in _SKIPPED and entry.is_dir(follow_symlinks=False):
+                elif entry.is_dir(follow_symlinks=False):
                     children.append(name)
     except FileNotFoundError:  # removed while we walk, or `under` is nothing
         return False, []
