@@ -63,8 +63,13 @@ def library(options: Any, *, mapped: bool) -> Iterator[Library]:
     """The images of the store that builds in this folder use. `mapped`: their files are read or written, which takes their owners' ids."""
     site = find_site(Path.cwd(), options.store)
     ids = (enter() if mapped else identity()).ids
-    with contextlib.closing(Store(site.store)) as store, store.lease():
-        yield Library(store, Forms(store, site.settings.source_date_epoch, ids))
+    with contextlib.closing(Store(site.store)) as store:
+        try:
+            with store.lease():
+                yield Library(store, Forms(store, site.settings.source_date_epoch, ids))
+        finally:
+            if mapped:  # archives were unpacked, and are as large as images
+                store.sweep()
 
 
 def _tag(library: Library, options: Any) -> int:

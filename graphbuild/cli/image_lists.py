@@ -75,11 +75,11 @@ def _row(shelved: Shelved, name: str, options: Any) -> dict[str, str]:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Whether a name is meant: by its repository, its whole name, or a glob of either."""
+    """Whether a name is meant: by its repository, its whole name, or a glob of either as they are shown."""
     if not name:
         return False
     shown = familiar(name)
-    return any(fnmatch.fnmatchcase(text, pattern) for text in (shown, shown.rpartition(":")[0], name, name.rpartition(":")[0]))
+    return pattern == name or any(fnmatch.fnmatchcase(text, pattern) for text in (shown, shown.rpartition(":")[0]))
 
 
 def _filter(library: Library, text: str) -> Wanted:

@@ -139,11 +139,10 @@ class Library:
 
     def take(self, source: Source, names: Iterable[str], origin: str) -> StoredImage:
         """Copy an image from elsewhere into the store; layers that are there are not read. `origin` names it in errors."""
-        known = {layer.diff_id: layer for image in self.store.images.all() for layer in image.layers if self._is_there(layer)}
         layers = []
         for number, diff_id in enumerate(source.diff_ids):
-            layer = known.get(diff_id)
-            if layer is None:
+            layer = self.store.images.layer(diff_id)
+            if layer is None or not self._is_there(layer):
                 tree = self.forms.adopt(partial(source.open_layer, number), diff_id, f"{origin} layer {number}")
                 layer = StoredLayer(diff_id, tree, self.size(tree))
             layers.append(layer)

@@ -16,6 +16,8 @@ from graphbuild.layers.cancel import Cancel, check, never
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 
+_UNSUSPECTED = 4 << 30  # bytes that anything may expand to: preallocated files are zeros
+_RATIO = 200  # root file systems compress to 1/2 … 1/20; a bomb to 1/1000 and less
 _CHUNK = 1 << 20
 _INPUT = 1 << 18
 _ZSTD_INPUT = 1 << 10  # a KiB of zstd can mean 32 MiB, and its decompressor knows no limit
@@ -265,9 +267,28 @@ def compress(source_fd: int, out_fd: int, codec: str, *, cancelled: Cancel = nev
     return _copy(chunks(), out_fd, cancelled)
 
 
-def decompress(source: Readable, out_fd: int, *, limit: int = 256 << 30, cancelled: Cancel = never) -> tuple[Digest, int]:
-    """Write what `source` holds, decompressed. Returns its sha256 and size. GraphbuildError for damaged data or more than `limit` bytes."""
-    stream = open_stream(source)
+class _Counted:
+    """A file whose reader's progress is known."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self.count = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(size)
+        self.count += len(data)
+        return data
+
+
+def decompress(
+    source: Readable, out_fd: int, *, limit: int = 256 << 30, cancelled: Cancel = never, unsuspected: int = _UNSUSPECTED
+) -> tuple[Digest, int]:
+    """Write what `source` holds, decompressed. Returns its sha256 and size.
+
+    GraphbuildError for damaged data, for more than `limit` bytes, and for more than `unsuspected` that are far more than what was read: a bomb.
+    """
+    counted = _Counted(source)
+    stream = open_stream(counted)
 
     def chunks() -> Iterator[bytes]:
         total = 0
@@ -275,6 +296,8 @@ def decompress(source: Readable, out_fd: int, *, limit: int = 256 << 30, cancell
             total += len(data)
             if total > limit:
                 raise mistake(f"compressed data that expands to more than {limit} bytes")
+            if total > unsuspected and total > counted.count * _RATIO:
+                raise mistake(f"compressed data that expands to more than {unsuspected} bytes, {_RATIO} times its size")
             yield data
 
     return _copy(chunks(), out_fd, cancelled)

@@ -98,6 +98,15 @@ class Images:
         with reported(self._root), self._gate:
             return [self._held(body) for (body,) in self._database.all("SELECT body FROM images ORDER BY used DESC, id")]
 
+    def layer(self, diff_id: Digest) -> StoredLayer | None:
+        """A layer as one of the images has it."""
+        with reported(self._root), self._gate:
+            for (body,) in self._database.all("SELECT body FROM images WHERE instr(refs, ?) LIMIT 1", (refer.blob(diff_id),)):
+                for layer in self._held(body).layers:
+                    if layer.diff_id == diff_id:
+                        return layer
+        return None
+
     def names(self) -> dict[str, Digest]:
         """Every name, sorted, with the id it leads to."""
         with reported(self._root):
