@@ -29,6 +29,10 @@ def main(arguments: list[str]) -> int:
 def _dispatch(arguments: list[str]) -> int:
     if not sys.platform.startswith("linux"):
         raise lacking("graphbuild runs on Linux: it needs overlayfs and namespaces", "run it in a Linux machine or container")
+    if arguments[:1] == ["container"]:  # as Docker reads it, and sooner than a parser of everything is made
+        from graphbuild.cli.container import container
+
+        return container(arguments[1:])
     from graphbuild.cli.parser import OWN, parse, parser
 
     if arguments[:1] == ["__complete"]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from graphbuild import __version__
 from graphbuild.rules.commands import Command
 
-OWN = ("run", "plan", "check", "explain", "graph", "lock", "shell", "cache", "schema", "completion")
+OWN = ("run", "plan", "check", "explain", "graph", "lock", "shell", "container", "cache", "schema", "completion")
 
 _EXAMPLES = """\
 examples:
@@ -82,6 +82,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     _project(graph)
     _lock(commands)
     _shell(commands)
+    _add(commands, "container", "make, run and commit containers, by Docker's commands", "graphbuild container run --rm -it debian bash")
     _cache(commands)
     schema = _add(commands, "schema", "print the JSON Schema of build.yaml, for editors", "graphbuild schema > build.schema.json")
     schema.add_argument("--settings", action="store_true", help="that of graphbuild.yaml instead")
