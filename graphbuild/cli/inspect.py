@@ -150,6 +150,11 @@ def completion(options: Any) -> int:
 
 def complete_words(words: list[str]) -> int:
     """What the completion scripts ask: candidates for the last word, a line each. Silent about everything that is wrong."""
+    if words[:1] == ["container"] and len(words) > 1:
+        from graphbuild.cli.container import complete as complete_container
+
+        sys.stdout.write("".join(f"{candidate}\n" for candidate in complete_container(words[1:])))
+        return EXIT_OK
     from graphbuild.cli.completion import complete
     from graphbuild.cli.parser import flags, parser
 

@@ -19,6 +19,7 @@ OWN = (
     "graph",
     "lock",
     "shell",
+    "container",
     "cache",
     "image",
     "schema",
@@ -106,6 +107,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     _project(graph)
     _lock(commands)
     _shell(commands)
+    _add(commands, "container", "make, run and commit containers, by Docker's commands", "graphbuild container run --rm -it debian bash")
     _cache(commands)
     image_grammar.declare(commands, _add, _project)
     schema = _add(commands, "schema", "print the JSON Schema of build.yaml, for editors", "graphbuild schema > build.schema.json")
