@@ -14,7 +14,7 @@ from graphbuild.build.certificate import certificate_of, code_files, refreshed_c
 from graphbuild.build.loop import Loop, Result, outputs_of
 from graphbuild.build.parts import Part, affected, read_parts, write_parts
 from graphbuild.build.world import BuildSettings, World, machine_of
-from graphbuild.cli.session import Session, agents, secrets, session
+from graphbuild.cli.session import Session, agents, report, secrets, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
 from graphbuild.rules.actions import Image, is_volatile
@@ -29,7 +29,7 @@ from graphbuild.ui.progress import progress, wants_color
 from graphbuild.ui.summary import Results, outputs, totals
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
-from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError
 from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
 from graphbuild.values.label import Label
 
@@ -73,7 +73,8 @@ def run(
                     _say(results, options.progress)
                     return then(opened, graph, world, labels) if result.finished.status == "ok" else _exit_code(result)
             with _meanwhile(opened.store.sync):
-                opened.store.sweep()
+                with contextlib.suppress(GraphbuildError):  # the sweep below meets it again, when the results are said
+                    opened.store.sweep()
                 proof = _certificate(certificate, options, opened, graph, result, part)
             _say(results, options.progress)
             if proof is not None:
@@ -238,10 +239,6 @@ def _exit_code(result: Result) -> int:
         return EXIT_OK
     codes = {error.exit_code for error in result.errors}
     return codes.pop() if len(codes) == 1 else EXIT_FAILED
-
-
-def report(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 class Stop:

@@ -8,16 +8,12 @@ from typing import Any
 
 from graphbuild.build.keys import decode_fields
 from graphbuild.cli.origin import origin
-from graphbuild.cli.session import Session, session
+from graphbuild.cli.session import Session, report, session
 from graphbuild.graph.analyze import Node
 from graphbuild.graph.configure import Configured, configure_all
 from graphbuild.spec.model import PackageSpec
 from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError, Problem
 from graphbuild.values.label import Label
-
-
-def _report(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 def _quiet(_text: str) -> None:
@@ -42,7 +38,7 @@ def _everything(opened: Session) -> list[Label]:
 
 def check(options: Any) -> int:
     """Parse, type and analyse everything; what is not locked is checked up to where the lock is needed."""
-    with session(options, _report) as opened:
+    with session(options, report) as opened:
         labels = opened.selected(options.labels) if options.labels else _everything(opened)
         configured = configure_all(opened.project.workspace, labels)
         unlocked = _unlocked(configured, opened)
@@ -71,7 +67,7 @@ def explain(options: Any, spec: PackageSpec | None = None) -> int:
     `spec`: a package that no file declares; then of all that its targets need, for nobody can ask about those by themselves.
     """
     known = False
-    with session(options, _quiet if spec else _report, spec=spec) as opened:
+    with session(options, _quiet if spec else report, spec=spec) as opened:
         for label in opened.selected(options.labels):
             nodes = opened.graph([label], locked=True).nodes.values()
             said = [_explained(node, opened) for node in nodes if spec or node.ref.label == label]
@@ -99,7 +95,7 @@ def graph(options: Any) -> int:
     """Draw the targets and what they need."""
     from graphbuild.cli.draw import draw
 
-    with session(options, _report) as opened:
+    with session(options, report) as opened:
         labels = opened.selected(options.labels or ["//..."])
         configured = configure_all(opened.project.workspace, labels)
         opened.project.saved()
@@ -113,7 +109,7 @@ def lock(options: Any) -> int:
     """Resolve what comes from outside, and pin it."""
     from graphbuild.build.resolving import resolve
 
-    with session(options, _report) as opened:
+    with session(options, report) as opened:
         project = opened.project
         labels = opened.selected(options.labels) if options.labels else _everything(opened)
         configured = configure_all(project.workspace, labels)
@@ -139,7 +135,7 @@ def schema(options: Any) -> int:
     if options.settings:
         found = settings_schema()
     else:
-        with session(options, _report) as opened:
+        with session(options, report) as opened:
             found = build_schema(list(opened.project.rules.values()))
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
     return EXIT_OK

@@ -1,5 +1,6 @@
 """`graphbuild COMMAND`: parses, dispatches, and turns errors into text and exit codes. Nobody else catches them."""
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -32,8 +33,6 @@ def _dispatch(arguments: list[str], stale: Stale | None) -> int:
         raise lacking("graphbuild runs on Linux: it needs overlayfs and namespaces", "run it in a Linux machine or container")
     from graphbuild.cli.parser import OWN, parse, parser
 
-    if arguments[:1] == ["images"]:  # as Docker has it
-        arguments = ["image", "ls", *arguments[1:]]
     if arguments[:1] == ["__complete"]:
         from graphbuild.cli.inspect import complete_words
 
@@ -70,21 +69,27 @@ def _change_directory(folder: str) -> None:
         raise mistake(f"cannot change to {folder}: {error.strerror}") from None
 
 
-_PLACES = {  # of commands, by name: a module of `cli`, loaded for the one that is asked for, and its function
-    "run": ("build", "run"),
+_COMMANDS = {  # name → module of this package, its function
+    "cache": ("cache", "cache"),
+    "check": ("inspect", "check"),
+    "completion": ("inspect", "completion"),
+    "explain": ("inspect", "explain"),
+    "graph": ("inspect", "graph"),
+    "image": ("image", "image"),
+    "load": ("load", "load_images"),
+    "lock": ("inspect", "lock"),
     "plan": ("build", "run"),
     "push": ("push", "push"),
-    "load": ("load", "load_images"),
-    "image": ("image", "image"),
-    "cache": ("cache", "cache"),
+    "query": ("query", "query"),
+    "run": ("build", "run"),
+    "schema": ("inspect", "schema"),
     "shell": ("shell", "shell"),
 }
 
 
 def _command(name: str) -> Callable[..., int]:
-    import importlib
-
-    module, function = _PLACES.get(name, ("inspect", name))
+    """The function of a command; only its own module is imported."""
+    module, function = _COMMANDS[name]
     found: Callable[..., int] = getattr(importlib.import_module(f"graphbuild.cli.{module}"), function)
     return found
 

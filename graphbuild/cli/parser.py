@@ -7,7 +7,7 @@ from graphbuild import __version__
 from graphbuild.cli import image_grammar
 from graphbuild.rules.commands import Command
 
-OWN = ("run", "plan", "push", "load", "check", "explain", "graph", "lock", "shell", "cache", "image", "schema", "completion")
+OWN = ("run", "plan", "push", "load", "check", "explain", "query", "graph", "lock", "shell", "cache", "image", "schema", "completion", "images")
 
 _EXAMPLES = """\
 examples:
@@ -36,6 +36,8 @@ def parse(arguments: Sequence[str], plugins: Sequence[Command] = ()) -> argparse
     options, and so may `-- WORD…`; and `--no-cache :web` is no cache for anything, not for `:web` alone.
     """
     top = parser(plugins)
+    if arguments[:1] == ["images"]:  # as Docker has it
+        arguments = ["image", "ls", *arguments[1:]]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     marked = [
         f" {word}"
@@ -79,6 +81,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     explain = _add(commands, "explain", "say why the last run built a target, or did not", "graphbuild explain :web")
     explain.add_argument("labels", nargs="+", metavar="LABEL", help="targets")
     _project(explain)
+    _query(commands)
     graph = _add(commands, "graph", "draw the graph of targets", "graphbuild graph //... --format dot | dot -Tsvg > graph.svg")
     graph.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     graph.add_argument("--format", choices=("dot", "mermaid", "text", "html"), default="text", help="default: text")
@@ -171,6 +174,17 @@ def _plugin(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", com
         _building(parser)
     else:
         _project(parser)
+
+
+def _query(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    query = _add(
+        commands, "query", "say which targets an expression names", "graphbuild query 'rdeps(//..., //bases:python) ^ kind(image, //...)'"
+    )
+    query.add_argument(
+        "expression", metavar="EXPRESSION", help="Bazel's language: deps rdeps allpaths somepath some kind attr filter set let + - ^"
+    )
+    query.add_argument("--output", choices=("label", "json", "dot", "mermaid", "html", "text"), default="label", help="default: label")
+    _project(query)
 
 
 def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -113,6 +114,11 @@ class Session:
         if not chosen:
             raise mistake(f"//{project.package} declares no targets", hint="add one to its build.yaml, or name others: //...")
         return chosen
+
+
+def report(text: str) -> None:
+    """Say what takes time, and what was noticed, before a build has a display."""
+    sys.stderr.write(f"{text}\n")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The tree that a step sees, mounted before bubblewrap starts and taken down after it: stack, stub, upper, and what is bound into it.
+"""The tree that a step sees, mounted before the sandbox starts and taken down after it: stack, stub, upper, and what is bound into it.
 
 Everything is in the job's `scratch`, in the build's `Scaffold` and in this process's mount namespace. The stub is not in memory: with all
 layers on one file system overlayfs keeps inode numbers over a copy-up.
