@@ -53,7 +53,7 @@ def check(options: Any) -> int:
 
 def _unlocked(configured: dict[Label, Configured], opened: Session) -> set[Label]:
     """Targets that are not locked, and all that is built on them."""
-    found = {label for label, target in configured.items() if target.rule.lock and opened.project.lock.get(target) is None}
+    found = {label for label, target in configured.items() if opened.project.lock.missing(target, opened.lock_context)}
     size = -1
     while size != len(found):
         size = len(found)
@@ -114,7 +114,7 @@ def lock(options: Any) -> int:
         labels = opened.selected(options.labels) if options.labels else _everything(opened)
         configured = configure_all(project.workspace, labels)
         changes = resolve(configured, project.lock, opened.lock_context, update=options.update)
-        gone = 0 if options.labels else project.lock.prune(configured.values())
+        gone = 0 if options.labels else project.lock.prune(configured.values(), opened.lock_context)
         sys.stdout.writelines(f"{change}\n" for change in changes)
         if gone:
             sys.stdout.write(f"{gone} entries that nothing asks for any more\n")
