@@ -78,6 +78,7 @@ _COMMANDS = {  # name → module of this package, its function
     "cache": ("cache", "cache"),
     "check": ("inspect", "check"),
     "completion": ("inspect", "completion"),
+    "diff": ("diff", "diff"),
     "explain": ("inspect", "explain"),
     "graph": ("inspect", "graph"),
     "image": ("image", "image"),

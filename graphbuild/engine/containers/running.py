@@ -15,7 +15,6 @@ from graphbuild.engine.containers.model import State
 from graphbuild.engine.containers.place import Place
 from graphbuild.engine.containers.shelf import Container, failed, is_alive, locked, not_running, wait_dead
 from graphbuild.engine.quantities import parse_signal
-from graphbuild.store.actions import LayerOutput
 from graphbuild.values.errors import GraphbuildError, Problem
 
 _SETTLED = 3  # looks at a pid namespace that find nothing more to stop
@@ -30,7 +29,7 @@ def start(place: Place, container: Container, client: socket.socket | None = Non
                 return False
             with place.open() as opened:
                 layers = container.spec.image.layers
-                folders = [opened.forms.folder(LayerOutput(layer.tree, layer.diff_id)) for layer in layers if layer.tree is not None]
+                folders = [opened.forms.folder(layer.output) for layer in layers if layer.output is not None]
             number = client.fileno() if client is not None else -1
             _start_monitor(monitor.Order(container, tuple(folders), place.root, identity, number))
     except FileNotFoundError:
