@@ -17,7 +17,7 @@ from graphbuild.cli.parser import parser
 from graphbuild.rules import Rule
 from graphbuild.rules.builtin import RULES
 from graphbuild.spec.model import MOUNTS, SECTIONS, CommonText, SecretEntryText
-from graphbuild.spec.workspace import LimitsText, SettingsText
+from graphbuild.spec.workspace import LimitsText, RegistryText, SettingsText
 from graphbuild.values import errors
 
 PAGE = Path(__file__).with_name("reference.md")
@@ -92,6 +92,7 @@ def page() -> str:
             "",
             *_fields(SettingsText),
             *_struct("`limits`", LimitsText, 3, "What one step may use; 0, or nothing, is no limit but for `output`."),
+            *_struct("`registries`", RegistryText, 3, "A map of registries by host[:port]; see [registries.md](registries.md)."),
             *_commands(),
             *_exits(),
         ]

@@ -1,22 +1,27 @@
 """The entry point. An unchanged build is answered from its certificate before anything else is imported.
 
 A certificate says: the last run of this very command line, in this folder, with this environment, found nothing to do or
-did it all; and this is the stat of everything it looked at. If every stat is what it was, there is nothing to do now.
-It is written by `build.certificate` and dies with anything it lists: sources, specs, outputs, the store, our own code.
+did it all; and this is the stat of everything it looked at. If every stat is what it was, there is nothing to do now; if a
+few are not, the build is told which (`build.parts` knows whom they matter to). It is written by `build.certificate`, and lists
+sources, specs, outputs, the store, our own code.
 Only what a bare interpreter has loaded already is imported here: start-up *is* the time of such a build.
 """
 
 import os
 import sys
 from _blake2 import blake2b  # hashlib would load OpenSSL: 3 ms
-from marshal import loads
+from marshal import dumps, loads
 
-VERSION = 2
-_ABSENT = -1  # in place of a size: the path was not there
+TYPE_CHECKING = False  # as type checkers read it; `typing` would take 5 ms
+if TYPE_CHECKING:
+    from graphbuild.values.certificate import Changed, Folder, Payload
+
+VERSION = 3
+ABSENT = (-1, 0, 0, 0, 0)  # in place of a stat: the path was not there
 _GARBAGE = 100_000  # objects between two looks for cycles: what is imported, and 50,000 files, are none
 _FEW = 5_000  # paths that are not worth a second process: it takes as long as 300 of them, and 2 ms
 
-Folder = tuple[bytes, bytes, bytes]  # its path with a slash; names between NULs; for each five int64: size, mtime, ctime, inode, mode
+_MOST = 1_000  # changed paths that are worth listing
 
 
 def main() -> int:
@@ -30,18 +35,23 @@ def main() -> int:
 
 def _main() -> int:
     arguments = sys.argv[1:]
+    stale = None
     if not arguments or arguments[0] in ("run", "dockerfile"):
-        said = unchanged(certificate_path(arguments))
-        if said is not None:
-            sys.stderr.write(said)
+        path = certificate_path(arguments)
+        payload = read_certificate(path)
+        changed = _changed(payload[0]) if payload else None
+        if payload and changed == []:
+            sys.stderr.write(payload[2])
             return 0
+        if payload and changed:
+            stale = (path, payload, changed)
     import gc
 
     gc.set_threshold(_GARBAGE, 20, 20)
     _import_msgspec()
     from graphbuild.cli.main import main as cli
 
-    code: int = cli(arguments)
+    code: int = cli(arguments, stale)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # everything is closed: taking the interpreter apart, module by module, would cost 20 ms
@@ -75,46 +85,59 @@ def certificate_path(arguments: list[str]) -> str:
     return os.path.join(store, "certificates", blake2b(identity, digest_size=20).hexdigest())
 
 
-def unchanged(path: str) -> str | None:
-    """What to say when the certificate at `path` still holds; None when there is none or anything changed."""
+def read_certificate(path: str) -> "Payload | None":
+    """What the certificate at `path` says; None when there is none, or it was of another environment."""
     try:
         with open(path, "rb") as file:
             data = file.read()
         if blake2b(data[20:], digest_size=20).digest() != data[:20]:
             return None
-        folders, environment, said = loads(data[20:])
+        payload: Payload = loads(data[20:])
     except (OSError, ValueError, EOFError, TypeError):
         return None
-    for name, value in environment:
+    for name, value in payload[1]:
         if os.environ.get(name) != value:
             return None
-    return said if _same(folders) else None
+    return payload
 
 
-def _same(folders: list[Folder]) -> bool:
-    """Whether every path's stat is what it was. Many are looked at by two processes: threads would wait for each other."""
+def unchanged(path: str) -> str | None:
+    """What to say when the certificate at `path` still holds; None when there is none or anything changed."""
+    payload = read_certificate(path)
+    return payload[2] if payload and _changed(payload[0]) == [] else None
+
+
+def _changed(folders: "list[Folder]") -> "Changed | None":
+    """The paths whose stat is not what it was; None for too many. Many are looked at by two processes: threads would wait for each other."""
     if sum(len(packed) for _, _, packed in folders) < 40 * _FEW:
-        return _holds(folders)
+        return _differing(folders)
     half = len(folders) // 2
+    reader, writer = os.pipe()
     child = os.fork()  # no other thread runs yet
     if not child:
-        same = False
         try:
-            same = _holds(folders[half:])
+            os.close(reader)
+            with open(writer, "wb") as pipe:
+                pipe.write(dumps(_differing(folders[half:])))
         finally:
-            os._exit(0 if same else 1)
-    same = False
+            os._exit(0)
+    os.close(writer)
+    found = None
     try:
-        same = _holds(folders[:half])
+        found = _differing(folders[:half])
     finally:
-        if not same:
+        if found is None:
             os.kill(child, 9)  # its answer does not matter any more
-        _, status = os.waitpid(child, 0)
-    return same and status == 0
+        with open(reader, "rb") as pipe:
+            answer = pipe.read()
+        os.waitpid(child, 0)
+    others = loads(answer) if found is not None and answer else None
+    return None if found is None or others is None else found + others
 
 
-def _holds(folders: list[Folder]) -> bool:
+def _differing(folders: "list[Folder]") -> "Changed | None":
     lstat = os.lstat
+    found: Changed = []
     for folder, names, packed in folders:
         numbers = iter(memoryview(packed).cast("q").tolist())
         signatures = zip(numbers, numbers, numbers, numbers, numbers, strict=True)
@@ -122,12 +145,14 @@ def _holds(folders: list[Folder]) -> bool:
             try:
                 status = lstat(folder + name)
             except OSError:
-                if known[0] != _ABSENT:
-                    return False
+                if known[0] != -1:
+                    found.append((folder + name, ABSENT))
                 continue
             if (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode) != known:
-                return False
-    return True
+                found.append((folder + name, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)))
+        if len(found) > _MOST:
+            return None
+    return found
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Engine(msgspec.Struct, frozen=True):
 
 
 class Registry(msgspec.Struct, frozen=True):
-    """A running registry (Docker Distribution), plain HTTP without authentication. `address` is 127.0.0.1:PORT."""
+    """A running registry (Docker Distribution). `address` is 127.0.0.1:PORT."""
 
     address: str
     version: str
@@ -217,23 +217,78 @@ def modern_docker_engine(cache_dir: Path) -> Iterator[Engine]:
             yield engine
 
 
+class Containerd(msgspec.Struct, frozen=True):
+    """A running containerd; `environment` leads `ctr` to it."""
+
+    environment: tuple[tuple[str, str], ...]
+
+    def ctr(self, *words: str) -> str:
+        """What `ctr WORDS` prints."""
+        return subprocess.run(
+            ["ctr", *words], env={**os.environ, **dict(self.environment)}, capture_output=True, text=True, check=True
+        ).stdout
+
+
 @contextlib.contextmanager
-def registry() -> Iterator[Registry]:
-    """Debian's docker-registry on a free port of loopback; manifests and blobs can be deleted."""
+def containerd() -> Iterator[Containerd]:
+    """This machine's own containerd, as a private one."""
+    _need_root()
+    _need("containerd", "ctr", "unshare")
+    with _scratch("containerd") as folder:
+        config = folder / "config.toml"
+        config.write_text(
+            f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\n'
+            f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "{folder}/sock"\n'
+        )
+        peer = Containerd((("CONTAINERD_ADDRESS", f"{folder}/sock"),))
+        script = f"exec containerd --config {config}"
+        command = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec", script]
+        environment = {**os.environ, **dict(peer.environment)}
+
+        def answers() -> str:
+            return subprocess.run(["ctr", "version"], env=environment, capture_output=True, text=True, check=False).stdout.partition(
+                "Server:"
+            )[2]
+
+        with _process(command, folder / "log", _terminate_child) as process:
+            _wait(process, folder / "log", answers)
+            yield peer
+
+
+@contextlib.contextmanager
+def registry(more: str = "") -> Iterator[Registry]:
+    """Debian's docker-registry on a free port of loopback; manifests and blobs can be deleted. `more`: lines of its configuration."""
+    with _scratch("registry") as folder:
+        yield from _registry(folder, "http: {addr: '127.0.0.1:0'}\n" + more)
+
+
+@contextlib.contextmanager
+def secure_registry(user: str, password: str) -> Iterator[Registry]:
+    """The same over TLS, for one user. Its certificate, and CA, is `cert.pem` in its folder."""
+    from tls import certificate
+
+    _need("htpasswd")
+    with _scratch("registry") as folder:
+        cert, key = certificate(folder)
+        line = subprocess.run(["htpasswd", "-niB", "-C", "5", user], input=password.encode(), capture_output=True, check=True).stdout
+        (folder / "htpasswd").write_bytes(line)
+        tls = f"http: {{addr: '127.0.0.1:0', tls: {{certificate: '{cert}', key: '{key}'}}}}\n"
+        yield from _registry(folder, f"{tls}auth: {{htpasswd: {{realm: here, path: '{folder}/htpasswd'}}}}\n")
+
+
+def _registry(folder: Path, more: str) -> Iterator[Registry]:
     _need("docker-registry")
     version = subprocess.run(["docker-registry", "--version"], capture_output=True, text=True, check=False).stdout.split()[-1]
-    with _scratch("registry") as folder:
-        log = folder / "log"
-        config = folder / "config.yml"
-        config.write_text(
-            "version: 0.1\n"
-            "log: {accesslog: {disabled: true}, level: info}\n"
-            f"storage: {{filesystem: {{rootdirectory: '{folder}/data'}}, delete: {{enabled: true}}}}\n"
-            "http: {addr: '127.0.0.1:0'}\n",
-        )
-        with _process(["docker-registry", "serve", str(config)], log, _terminate) as process:
-            address = _wait(process, log, lambda: _listening(log))
-            yield Registry(address, version, folder)
+    log = folder / "log"
+    config = folder / "config.yml"
+    config.write_text(
+        "version: 0.1\n"
+        "log: {accesslog: {disabled: true}, level: info}\n"
+        f"storage: {{filesystem: {{rootdirectory: '{folder}/data'}}, delete: {{enabled: true}}}}\n{more}",
+    )
+    with _process(["docker-registry", "serve", str(config)], log, _terminate) as process:
+        address = _wait(process, log, lambda: _listening(log))
+        yield Registry(address, version, folder)
 
 
 def _listening(log: Path) -> str:

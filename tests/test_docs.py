@@ -126,7 +126,7 @@ def test_command_lines_parse(page: Path, capsys: pytest.CaptureFixture[str]):
     added = plugin_commands()
     for line in command_lines(page):
         arguments = words(re.sub(r"\[(LABEL|EXPR)…\]|…\]", "…", line))
-        if len(arguments) == 1:  # a command by its name, in running text
+        if all(map(str.isalpha, arguments)):  # a command by its name, in running text
             arguments.append("--help")
         try:
             parse(arguments, added)

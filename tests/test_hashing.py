@@ -9,7 +9,7 @@ from blake3 import blake3
 from graphbuild.build.hashing import hash_file, hash_files
 from graphbuild.layers.cancel import Cancelled
 
-COUNT = 5_000
+COUNT = 8_000
 
 
 @pytest.fixture(scope="module")

@@ -15,28 +15,74 @@ from pathlib import Path
 
 from graphbuild.build.exports import output_paths
 from graphbuild.build.inputs import Inputs, Signature, Watched, signature
+from graphbuild.values.certificate import ABSENT, Folder, Payload, Stale
 
-_ABSENT: Signature = (-1, 0, 0, 0, 0)  # as `graphbuild.start` expects it for a path that was not there
-
-Folder = tuple[bytes, bytes, bytes]
+_SIGNATURE = struct.Struct("=5q")
 
 
-def write_certificate(
-    path: str, inputs: Inputs, outputs: Iterable[Path], generation: Path, environment: Mapping[str, str], said: str
-) -> bool:
-    """Write it; whether it could be: not while an input is too fresh to be told from a later change by its stat."""
+def certificate_of(
+    inputs: Inputs,
+    outputs: Iterable[Path],
+    generation: Path,
+    environment: Mapping[str, str | None],
+    said: str,
+    token: bytes = b"",
+) -> bytes | None:
+    """What to write; None while an input is too fresh to be told from a later change by its stat.
+
+    `token` names the `build.parts` that go with it.
+    """
     if inputs.racy:
-        return False
-    ours = _by_folder((*_outputs(outputs), *_code(), str(generation)))
+        return None
+    looked_at = _packed(inputs.watched) + _packed(_by_folder((*_outputs(outputs), *code_files(), str(generation))))
+    return _encoded((looked_at, sorted(environment.items()), said, token))
+
+
+def refreshed_certificate(stale: Stale, inputs: Inputs, outputs: Iterable[Path]) -> bytes | None:
+    """What holds after a part of a build was looked at again: all as it was, but for what changed and what was looked at.
+
+    Not where something is too fresh, or changed after it was compared: the old certificate is true still, and the next run looks again.
+    """
+    _, (folders, environment, said, token), changed = stale
+    if inputs.racy or any(inputs.is_racy(sign) for _, sign in changed):
+        return None
+    watched, written = inputs.watched, _by_folder(_outputs(outputs))
+    before: dict[bytes, dict[bytes, Signature]] = {name.rpartition(b"/")[0] + b"/": {} for name, _ in changed}
+    before |= {folder: {} for folder in (*watched, *written)}
+    untouched = [folder for folder in folders if folder[0] not in before]
+    for folder, joined, packed in folders:
+        if folder in before:
+            before[folder] |= zip(joined.split(b"\0"), _SIGNATURE.iter_unpack(packed), strict=False)
+    known = dict(changed)
+    for folder, names in watched.items():
+        for name, sign in names.items():
+            old = before[folder].get(name)
+            if old not in (None, sign or ABSENT) and folder + name not in known:
+                return None
+    for name, sign in changed:
+        folder, slash, base = name.rpartition(b"/")
+        before[folder + slash][base] = sign
+    for newer in (watched, written):
+        for folder, names in newer.items():
+            before[folder] |= {name: sign or ABSENT for name, sign in names.items()}
+    return _encoded((untouched + _packed(before), environment, said, token))
+
+
+def _encoded(payload: Payload) -> bytes | None:
     try:
-        payload = marshal.dumps((_packed(inputs.watched) + _packed(ours), sorted(environment.items()), said))
+        data = marshal.dumps(payload)
     except struct.error:  # a number beyond 63 bits, from a peculiar file system
-        return False
+        return None
+    return blake2b(data, digest_size=20).digest() + data
+
+
+def write_certificate(path: str, certificate: bytes) -> bool:
+    """Write it, when all that it speaks of is on the disk; whether it could be."""
     temporary = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(temporary, "wb") as file:
-            file.write(blake2b(payload, digest_size=20).digest() + payload)
+            file.write(certificate)
         os.rename(temporary, path)
     except OSError:
         with contextlib.suppress(OSError):
@@ -55,7 +101,7 @@ def _outputs(outputs: Iterable[Path]) -> list[str]:
     return [name for output in outputs for name in output_paths(output) or [str(output)]]
 
 
-def _code() -> list[str]:
+def code_files() -> list[str]:
     """The files of all modules that are not Python's own: graphbuild, plugins, what they import."""
     standard = os.path.dirname(os.__file__)
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
@@ -77,9 +123,9 @@ def _signature(name: bytes) -> Signature | None:
         return None
 
 
-def _packed(watched: Watched) -> list[Folder]:
+def _packed(watched: Mapping[bytes, Mapping[bytes, Signature | None]]) -> list[Folder]:
     """What is watched in as few objects as can be: reading them is a part of every unchanged build."""
-    pack = struct.Struct("=5q").pack
+    pack = _SIGNATURE.pack
     return [
-        (folder, b"\0".join(names), b"".join([pack(*(sign or _ABSENT)) for sign in names.values()])) for folder, names in watched.items()
+        (folder, b"\0".join(names), b"".join([pack(*(sign or ABSENT)) for sign in names.values()])) for folder, names in watched.items()
     ]

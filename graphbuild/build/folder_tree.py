@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 
-from graphbuild.build.inputs import Inputs, Signature, signature
+from graphbuild.build.inputs import Inputs, Seen, Signature
 from graphbuild.layers.xattrs import read_xattrs
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import mistake
@@ -32,19 +32,19 @@ class FolderTree:
         self._inputs = inputs
         self._root = root
         self._ignore = ignore
-        self._stats: dict[bytes, os.stat_result | None] = {}
+        self._found: dict[bytes, Seen | None] = {}
         self._listed: dict[bytes, list[bytes]] = {}
 
     def lookup(self, path: bytes) -> Entry | None:
-        status = self._stat(path)
-        return self._entry(path, status) if status is not None and self._visible(path, status) else None
+        seen = self._see(path)
+        return self._entry(path, seen) if seen is not None and self._visible(path, seen) else None
 
     def names(self, folder: bytes) -> list[bytes]:
-        status = self._stat(folder) if folder else None
-        if folder and (status is None or not stat.S_ISDIR(status.st_mode)):
+        seen = self._see(folder) if folder else None
+        if folder and (seen is None or not stat.S_ISDIR(seen.mode)):
             return []
         prefix = folder + b"/" if folder else b""
-        return [name for name in self._list(folder) if self._seen(prefix + name)]
+        return [name for name in self._list(folder) if self._shows(prefix + name)]
 
     def below(self, folder: bytes) -> Iterator[Entry]:
         firsts: dict[tuple[int, int], bytes] = {}
@@ -55,14 +55,14 @@ class FolderTree:
             folders = []
             for name in self.names(each):
                 path = prefix + name
-                status = self._stat(path)
-                if status is None:
+                seen = self._see(path)
+                if seen is None:
                     continue
-                entry = self._entry(path, status)
+                entry = self._entry(path, seen)
                 if entry.kind is Kind.DIRECTORY:
                     folders.append(path)
-                elif entry.kind is Kind.FILE and status.st_nlink > 1:
-                    first = firsts.setdefault((status.st_dev, status.st_ino), path)
+                elif entry.kind is Kind.FILE and seen.links > 1:
+                    first = firsts.setdefault((seen.device, seen.signature[3]), path)
                     if first != path:  # with all that the file has: its first name may not be taken
                         yield Entry(path, Kind.HARDLINK, entry.mode, size=entry.size, target=first, xattrs=entry.xattrs)
                         continue
@@ -82,52 +82,52 @@ class FolderTree:
         return self._inputs.open(self.place(path), self._signature(path))
 
     def _signature(self, path: bytes) -> Signature:
-        status = self._stat(path)
-        if status is None:
+        seen = self._see(path)
+        if seen is None:
             raise mistake(f"no such file: {os.fsdecode(path)}")
-        return signature(status)
+        return seen.signature
 
-    def _stat(self, path: bytes) -> os.stat_result | None:
+    def _see(self, path: bytes) -> Seen | None:
         try:
-            return self._stats[path]
+            return self._found[path]
         except KeyError:
             folder = path.rpartition(b"/")[0]
-            above = self._stat(folder) if folder else None
+            above = self._see(folder) if folder else None
             known = None
-            if not folder or (above is not None and stat.S_ISDIR(above.st_mode)):
-                known = self._inputs.watch(self._root + b"/" + path)
-            return self._stats.setdefault(path, known)
+            if not folder or (above is not None and stat.S_ISDIR(above.mode)):
+                known = self._inputs.seen(self._root + b"/" + path)
+            return self._found.setdefault(path, known)
 
     def _list(self, folder: bytes) -> list[bytes]:
         known = self._listed.get(folder)
         if known is None:
             prefix = folder + b"/" if folder else b""
             found = self._inputs.listing(self._root + b"/" + folder if folder else self._root)
-            for name, status in found:
-                self._stats.setdefault(prefix + name, status)
+            for name, seen in found:
+                self._found.setdefault(prefix + name, seen)
             known = self._listed.setdefault(folder, sorted(name for name, _ in found))
         return known
 
-    def _seen(self, path: bytes) -> bool:
-        status = self._stat(path)
-        return status is not None and self._visible(path, status)
+    def _shows(self, path: bytes) -> bool:
+        seen = self._see(path)
+        return seen is not None and self._visible(path, seen)
 
-    def _visible(self, path: bytes, status: os.stat_result) -> bool:
+    def _visible(self, path: bytes, seen: Seen) -> bool:
         """Whether the ignore patterns leave it in; a folder also where something below it is brought back."""
-        if stat.S_ISSOCK(status.st_mode):
+        if stat.S_ISSOCK(seen.mode):
             return False
         if not self._ignore or not self._ignore.matches(path):
             return True
-        if not stat.S_ISDIR(status.st_mode) or not self._ignore.may_except(path):
+        if not stat.S_ISDIR(seen.mode) or not self._ignore.may_except(path):
             return False
-        return any(self._seen(path + b"/" + name) for name in self._list(path))
+        return any(self._shows(path + b"/" + name) for name in self._list(path))
 
-    def _entry(self, path: bytes, status: os.stat_result) -> Entry:
-        kind = _KINDS[stat.S_IFMT(status.st_mode)]
+    def _entry(self, path: bytes, seen: Seen) -> Entry:
+        kind = _KINDS[stat.S_IFMT(seen.mode)]
         place = self._root + b"/" + path
         xattrs = tuple(pair for pair in read_xattrs(place)[0] if pair[0].startswith(b"user."))
         if kind is Kind.SYMLINK:
             return Entry(path, kind, _EXECUTABLE_LINK, target=os.readlink(place), xattrs=xattrs)
-        mode = stat.S_IMODE(status.st_mode)
-        device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0)
-        return Entry(path, kind, mode, size=status.st_size if kind is Kind.FILE else 0, device=device, xattrs=xattrs)
+        mode = stat.S_IMODE(seen.mode)
+        device = (os.major(seen.node), os.minor(seen.node)) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0)
+        return Entry(path, kind, mode, size=seen.signature[0] if kind is Kind.FILE else 0, device=device, xattrs=xattrs)

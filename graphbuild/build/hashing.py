@@ -17,7 +17,7 @@ from graphbuild.layers.cancel import Cancel, check, never
 _BLOCK = 1 << 20
 _LARGE = 16 << 20  # from this size blake3 uses all cores
 _LARGE_BLOCK = 8 << 20
-_MANY = 4_000  # files that take longer than a process takes to start
+_MEANWHILE = 7_000  # files that are hashed in the time that a process takes to start
 _DIGEST = 32
 
 Sized = tuple[bytes, int]  # a path, and the file's size as far as it is known
@@ -52,9 +52,9 @@ def _hash_large(descriptor: int, size: int, cancelled: Cancel) -> bytes:
 
 def hash_files(folder: bytes, files: Sequence[Sized], cancelled: Cancel = never) -> list[bytes]:
     """`hash_file` of files by their paths from `folder`."""
-    if len(files) < _MANY or (os.cpu_count() or 1) < 2:
+    if len(files) < _MEANWHILE or (os.cpu_count() or 1) < 2:
         return _hash_all(folder, files, cancelled)
-    half = len(files) // 2
+    half = (len(files) + _MEANWHILE) // 2
     with _Helper(folder, files[half:]) as helper:
         digests = _hash_all(folder, files[:half], cancelled)
         rest = helper.digests()
@@ -62,7 +62,8 @@ def hash_files(folder: bytes, files: Sequence[Sized], cancelled: Cancel = never)
 
 
 def _hash_all(folder: bytes, files: Iterable[Sized], cancelled: Cancel) -> list[bytes]:
-    return [hash_file(os.path.join(folder, path), size, cancelled) for path, size in files]
+    prefix = folder + b"/"
+    return [hash_file(prefix + path, size, cancelled) for path, size in files]
 
 
 class _Helper:
@@ -116,7 +117,8 @@ def _serve() -> None:
     """The helper's own work. It gives up when whoever started it is gone."""
     folder, parent, *files = sys.stdin.buffer.read().split(b"\0")
     sized = [(path, int(size)) for size, _, path in (file.partition(b" ") for file in files)]
-    sys.stdout.buffer.write(b"".join(_hash_all(folder, sized, lambda: os.getppid() != int(parent))))
+    starter = int(parent)
+    sys.stdout.buffer.write(b"".join(_hash_all(folder, sized, lambda: os.getppid() != starter)))
 
 
 if __name__ == "__main__":

@@ -46,6 +46,19 @@ class SourceFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     signature: Signature = (0, 0, 0, 0, 0)
 
 
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of a path's lstat: a third of the memory, where there are many."""
+
+    signature: Signature
+    links: int
+    device: int
+    node: int  # what a device node stands for
+
+    @property
+    def mode(self) -> int:
+        return self.signature[4]
+
+
 def signature(status: os.stat_result) -> Signature:
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)
 
@@ -56,6 +69,8 @@ class Inputs:
     def __init__(self, root: Path, cache_folder: Path, cancelled: Cancel = never) -> None:
         self.root = root
         self.watched: Watched = {}
+        self.pinned: set[bytes] = set()
+        self.visited: set[bytes] = set()
         self.racy = False
         self._cache_folder = cache_folder
         self._cancelled = cancelled
@@ -65,7 +80,17 @@ class Inputs:
         self._opening = threading.Lock()
 
     def watch(self, path: Path | bytes) -> os.stat_result | None:
-        """Note that the build depends on this path as it is now; its lstat, or None when it is not there."""
+        """Note that the build as a whole depends on this path as it is now (`pinned`); its lstat, or None when it is not there."""
+        self.pinned.add(os.fsencode(path))
+        return self.look(path)
+
+    def visit(self, folder: Path) -> None:
+        """Note that packages were looked for in this folder (`visited`)."""
+        self.visited.add(os.fsencode(folder))
+        self.look(folder)
+
+    def look(self, path: Path | bytes) -> os.stat_result | None:
+        """The same as `watch`, for a path that matters to an action which names it, or a folder above it, as a source."""
         folder, slash, name = os.fsencode(path).rpartition(b"/")
         names = self.watched.setdefault(folder + slash, {})
         try:
@@ -88,7 +113,7 @@ class Inputs:
         """One file of the workspace by its path from the root. GraphbuildError when it is missing or no regular file."""
         absolute = os.fsencode(self.root / path)
         self._refuse_links(path)
-        status = self.watch(absolute)
+        status = self.look(absolute)
         if status is None:
             raise mistake(f"no such file: {path}")
         if not stat.S_ISREG(status.st_mode):
@@ -100,7 +125,7 @@ class Inputs:
     def kind(self, path: str) -> Kind:
         """Whether a path of the workspace is a FILE, a DIRECTORY or a SYMLINK. GraphbuildError when it is none."""
         self._refuse_links(path)
-        status = self.watch(os.fsencode(self.root / path))
+        status = self.look(os.fsencode(self.root / path))
         if status is None:
             raise mistake(f"no such file or folder: {path}")
         for test, kind in ((stat.S_ISREG, Kind.FILE), (stat.S_ISDIR, Kind.DIRECTORY), (stat.S_ISLNK, Kind.SYMLINK)):
@@ -110,8 +135,8 @@ class Inputs:
 
     def opener(self, sources: Sources) -> Callable[[SourceFile], int]:
         """What opens scanned files for reading; GraphbuildError for one that is not what was scanned any more."""
-        folder = os.fsencode(self.root / sources.folder) + b"/"
-        return lambda source: self.open(folder + source.path, source.signature)
+        folder, opened = os.fsencode(self.root / sources.folder) + b"/", self.open
+        return lambda source: opened(folder + source.path, source.signature)
 
     def _note(self, names: dict[bytes, Signature | None], name: bytes, status: os.stat_result) -> Signature:
         """Remember what a path was."""
@@ -120,7 +145,7 @@ class Inputs:
             self.racy = True
         return sign
 
-    def _is_racy(self, sign: Signature) -> bool:
+    def is_racy(self, sign: Signature) -> bool:
         """Whether a file is too fresh to be remembered beyond this build: changed again, it might look the same."""
         return sign[1] >= self._settled or sign[2] >= self._settled
 
@@ -129,7 +154,7 @@ class Inputs:
         chosen = matcher(sources.patterns)
         positive = [pattern.strip("/") for pattern in sources.patterns if not pattern.startswith("!")]
         found: dict[bytes, Signature] = {}
-        for start in _starts(positive):
+        for start in starts(positive):
             self._refuse_links("/".join(part for part in (sources.folder, start) if part))
             every = len(positive) == len(sources.patterns)
             self._walk(folder, os.fsencode(start), chosen, self._ignored(sources.folder), found, all_below=every)
@@ -155,7 +180,7 @@ class Inputs:
 
         `all_below`: what is below a chosen folder is chosen, without asking.
         """
-        status = self.watch(os.path.join(folder, start) if start else folder)
+        status = self.look(os.path.join(folder, start) if start else folder)
         if status is None:
             return
         if not stat.S_ISDIR(status.st_mode):
@@ -185,15 +210,22 @@ class Inputs:
                         if is_folder:
                             stack.append((path, taken and all_below))
 
-    def listing(self, folder: bytes) -> list[tuple[bytes, os.stat_result]]:
-        """The names in a folder, with their lstat; each is noted."""
+    def listing(self, folder: bytes) -> list[tuple[bytes, Seen]]:
+        """The names in a folder, with what they are; each is noted."""
         names = self.watched.setdefault(folder.rstrip(b"/") + b"/", {})
+        note = self._note
         check(self._cancelled)
+        found = []
         with _reading(), os.scandir(folder) as entries:
-            found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
-        for name, status in found:
-            self._note(names, name, status)
+            for entry in entries:
+                name, status = entry.name, entry.stat(follow_symlinks=False)
+                found.append((name, Seen(note(names, name, status), status.st_nlink, status.st_dev, status.st_rdev)))
         return found
+
+    def seen(self, path: bytes) -> Seen | None:
+        """What a path is, noted; None when it is not there."""
+        status = self.look(path)
+        return Seen(signature(status), status.st_nlink, status.st_dev, status.st_rdev) if status is not None else None
 
     def digests(self, folder: bytes, found: Mapping[bytes, Signature]) -> dict[bytes, bytes]:
         """blake3 of regular files by their paths from `folder`: remembered by their stat, else read now."""
@@ -227,13 +259,12 @@ class Inputs:
         with self._opening:
             cache = self._caches.get(folder) or self._caches.setdefault(folder, StatCache(self._cache_folder, folder))
         digests = cache.known(files)
-        unknown = sorted(files.keys() - digests.keys()) if len(digests) < len(files) else []
-        for path, digest in zip(unknown, hash_files(folder, [(path, files[path][0]) for path in unknown], self._cancelled), strict=True):
-            digests[path] = digest
-            if not self._is_racy(files[path]):
-                cache.put(path, files[path], digest)
+        unknown = [(path, sign[0]) for path, sign in files.items() if path not in digests] if len(digests) < len(files) else []
+        hashed = {path: digest for (path, _), digest in zip(unknown, hash_files(folder, unknown, self._cancelled), strict=True)}
+        settled = self._settled  # what is fresher is not remembered beyond this build: changed again, it might look the same
+        cache.put_all((path, sign, hashed[path]) for path, _ in unknown if (sign := files[path])[1] < settled and sign[2] < settled)
         cache.save()
-        return digests
+        return digests | hashed
 
     def _ignored(self, folder: str) -> Callable[[bytes, bool], bool] | None:
         """What the ignore files of the workspace and of the folder leave out, by paths relative to the folder; None for nothing."""
@@ -278,7 +309,7 @@ def _other(folder: bytes, path: bytes, sign: Signature) -> SourceFile:
     raise mistake(f"{os.fsdecode(absolute)} is neither a file, a folder nor a symlink", hint=f"exclude it, or list it in {IGNORE_FILE}")
 
 
-def _starts(patterns: Iterable[str]) -> Sequence[str]:
+def starts(patterns: Iterable[str]) -> Sequence[str]:
     """The folders to search, none below another."""
     starts: list[str] = []
     for start in sorted({literal_prefix(pattern) for pattern in patterns}):

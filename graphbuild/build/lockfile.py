@@ -35,11 +35,14 @@ class _File(msgspec.Struct, frozen=True):
 class LockFile:
     """The workspace's lock. Nothing is written before `save`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, text: bytes | None = None) -> None:
+        """`text`: what the file holds, in the place of what it holds now; b"" for nothing."""
         self.path = root / NAME
         self._entries: dict[tuple[str, str], Any] = {}
         self._changed = False
-        self._read()
+        text = _read(self.path) if text is None else text
+        if text:
+            self._parse(text)
 
     def get(self, target: Configured) -> Any:
         """The locked data of a target; None when it is not locked."""
@@ -85,11 +88,7 @@ class LockFile:
         self._changed = False
         return True
 
-    def _read(self) -> None:
-        try:
-            text = self.path.read_bytes()
-        except FileNotFoundError:
-            return
+    def _parse(self, text: bytes) -> None:
         try:
             file = msgspec.json.decode(text, type=_File)
         except msgspec.DecodeError as error:
@@ -99,6 +98,13 @@ class LockFile:
         if file.version != _VERSION:
             raise mistake(f"it is of version {file.version}, this graphbuild reads {_VERSION}", Place(NAME, 1))
         self._entries = {(entry.rule, entry.request): entry.data for entry in file.entries}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _key(target: Configured) -> tuple[str, str]:

@@ -76,8 +76,9 @@ class Loop:
         keep_going: bool,
         fresh: Callable[[Ref], bool],
         started: float,
+        others: int = 0,
     ) -> None:
-        """`fresh(ref)`: build it even if its result is known (`--no-cache`). `started`: time.monotonic() of the build's start."""
+        """`others`: actions beside the graph's that are known to be cached. `fresh(ref)`: build it even if its result is known (`--no-cache`). `started`: time.monotonic() of the build's start."""
         self._nodes: Sequence[Node] = list(graph.nodes.values())
         numbers = {node.ref: number for number, node in enumerate(self._nodes)}
         self._schedule = Schedule([[numbers[need] for need in node.needs] for node in self._nodes], keep_going=keep_going)
@@ -91,7 +92,7 @@ class Loop:
         self._inbox: queue.SimpleQueue[Event | tuple[int, Done] | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running = 0
-        self._counts = {"built": 0, "cached": 0, "failed": 0, "skipped": 0}
+        self._counts = {"built": 0, "cached": others, "failed": 0, "skipped": 0}
         self._saved = 0.0
         self._errors: list[GraphbuildError] = []
         self._lasts: list[tuple[str, LastRun]] = []
@@ -157,11 +158,16 @@ class Loop:
         return Done(record.outputs, event, last)
 
     def _hire(self) -> None:
-        if not self._threads:  # while the first steps run there is time
-            threading.Thread(target=warm_up, args=([node.action for node in self._nodes],), daemon=True).start()
+        if not self._threads:
+            threading.Thread(target=self._warm_up, daemon=True).start()
         thread = threading.Thread(target=self._serve, args=(len(self._threads) + 1,), daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _warm_up(self) -> None:
+        """While the first steps run there is time; while they start there is none."""
+        time.sleep(_TICK)
+        warm_up(node.action for node in self._nodes)
 
     def _serve(self, worker: int) -> None:
         """A worker: performs what it is given until it is given None."""
@@ -351,6 +357,7 @@ class Performance:
         log = self._world.store.log(self._key) if self._key else None
         failure = Failure(
             declared=f"{self._node.file}:{self._node.line}",
+            text=self._node.text,
             command=next((note.removeprefix("command: ") for note in problem.notes if note.startswith("command: ")), ""),
             exit_code=self._exit_code,
             output=tuple(line for line in self._tail.decode("utf-8", "replace").split("\n")[-_TAIL:] if line),

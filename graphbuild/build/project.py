@@ -16,10 +16,9 @@ from graphbuild.graph.analyze import Graph
 from graphbuild.graph.configure import Workspace
 from graphbuild.layers.cancel import Cancel, never
 from graphbuild.rules.actions import Run, is_volatile
-from graphbuild.rules.api import Rule
 from graphbuild.rules.api import Settings as RuleSettings
 from graphbuild.rules.builtin import RULES
-from graphbuild.rules.registry import register
+from graphbuild.rules.registry import Rules, register
 from graphbuild.spec.cache import ParsedCache
 from graphbuild.spec.model import BUILD_FILE, COMMON_ATTRIBUTES, WORKSPACE_FILE, PackageSpec
 from graphbuild.spec.workspace import Settings, find_packages, find_workspace, load_settings
@@ -65,13 +64,11 @@ class Project:
         self.inputs.watch(self.root / LOCK_NAME)
         plugins = find_plugins(self.root, cache / "plugins", self.settings.plugins)
         self.inputs.watch(self.root / "plugins")
-        self.rules: Mapping[str, Rule] = register(
-            (("graphbuild", RULES), *((plugin.name, plugin.rules) for plugin in plugins)), COMMON_ATTRIBUTES
-        )
+        self.rules = register((("graphbuild", RULES), *((plugin.name, plugin.rules) for plugin in plugins)), COMMON_ATTRIBUTES)
         self.lock = LockFile(self.root)
         self.surroundings = RuleSettings(f"linux/{oci_architecture()}", self.settings.source_date_epoch, anywhere=spec is not None)
         self.builtins = Builtins(self.root, oci_architecture(), self.inputs.watch)
-        self._parsed = ParsedCache(cache / "specs", {rule.name: rule.kind for rule in self.rules.values()})
+        self._parsed = ParsedCache(cache / "specs", _kinds(self.rules))
         self._packages: dict[str, PackageSpec | None] = {spec.package: spec} if spec else {}
         self.workspace = Workspace(self, self.rules, variables, self.settings.vars, self.builtins)
 
@@ -82,7 +79,7 @@ class Project:
         return self._packages[package]
 
     def packages(self, under: str) -> Iterable[str]:
-        return list(find_packages(self.root, under, self.settings.ignore, lambda folder: self.inputs.watch(self.root / folder)))
+        return list(find_packages(self.root, under, self.settings.ignore, lambda folder: self.inputs.visit(self.root / folder)))
 
     def saved(self) -> None:
         """Keep what was parsed for the next build."""
@@ -96,7 +93,19 @@ class Project:
             text = (self.root / file).read_bytes()
         except OSError as error:
             raise mistake(f"cannot read {file}: {error.strerror}") from None
+        return self.parsed(text, file, package)
+
+    def parsed(self, text: bytes, file: str, package: str) -> PackageSpec:
+        """What a build.yaml's text says, remembered by content."""
         return self._parsed.package(text, file, package)
+
+
+def _kinds(rules: Rules) -> dict[str, tuple[str, ...]]:
+    """The kinds of each rule's name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for kind, name in sorted(rules):
+        found[name] = (*found.get(name, ()), kind)
+    return found
 
 
 def store_folder(named: str | None, root: Path, settings: Settings) -> Path:

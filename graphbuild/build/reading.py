@@ -3,17 +3,21 @@
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphbuild.build.inputs import Inputs
 from graphbuild.graph.analyze import Node
-from graphbuild.image.read import open_image
+from graphbuild.layers.cancel import never
 from graphbuild.network import Network, download
-from graphbuild.rules.actions import Fetch, ImportImage
-from graphbuild.rules.refs import ConfigExpression, Ref
+from graphbuild.rules.actions import Fetch, ImportImage, Pull
+from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref
 from graphbuild.store.store import Store
 from graphbuild.values.config import Config, ConfigPatch, apply_patch
 from graphbuild.values.digest import sha256
 from graphbuild.values.errors import mistake
+
+if TYPE_CHECKING:
+    from graphbuild.build.images import Images
 
 _LARGEST = 64 << 30  # bytes of an image's archive
 
@@ -21,10 +25,11 @@ _LARGEST = 64 << 30  # bytes of an image's archive
 class WorkspaceReader:
     """`nodes` are the actions analysed so far. Each image is opened once; one that must be fetched is fetched here, and kept."""
 
-    def __init__(self, inputs: Inputs, store: Store, network: Network, nodes: Mapping[Ref, Node]) -> None:
+    def __init__(self, inputs: Inputs, store: Store, network: Network, images: Callable[[], "Images"], nodes: Mapping[Ref, Node]) -> None:
         self._inputs = inputs
         self._store = store
         self._network = network
+        self._images = images
         self._nodes = nodes
         self._configs: dict[Ref, Config] = {}
 
@@ -50,6 +55,8 @@ class WorkspaceReader:
                     config = part
                 case ConfigPatch():
                     config = apply_patch(config, part)
+                case HistoryEntry():
+                    pass
         return config
 
     def _image(self, ref: Ref) -> Config:
@@ -59,20 +66,29 @@ class WorkspaceReader:
         return known
 
     def _read_image(self, ref: Ref) -> Config:
+        from graphbuild.image.read import open_image
+
         action = self._nodes[ref].action
+        if isinstance(action, Pull):
+            return self._images().open(action.reference, action.digest, action.platform, never).config
         if not isinstance(action, ImportImage):
             raise mistake(f"the config that {ref} will have is not known before it is built")
         source = action.source
         if isinstance(source, Ref):
             path, name = self._fetched(source), str(source)
         else:
-            path, name = self._inputs.root / source.path, source.path
-            self._inputs.watch(path / "index.json" if path.is_dir() else path)
+            path, name = self._place(source.path), source.path
         image = open_image(path, reference=action.reference, platform=action.platform, source=name)
         try:
             return image.config
         finally:
             image.close()
+
+    def _place(self, path: str) -> Path:
+        """Where an image of the workspace is; it is noted."""
+        place = self._inputs.root / path
+        self._inputs.watch(place / "index.json" if place.is_dir() else place)
+        return place
 
     def _fetched(self, ref: Ref) -> Path:
         action = self._nodes[ref].action
@@ -87,5 +103,7 @@ class WorkspaceReader:
             return writer.commit(digest, size)
 
 
-def reader_of(inputs: Inputs, store: Store, network: Network) -> Callable[[Mapping[Ref, Node]], WorkspaceReader]:
-    return lambda nodes: WorkspaceReader(inputs, store, network, nodes)
+def reader_of(
+    inputs: Inputs, store: Store, network: Network, images: Callable[[], "Images"]
+) -> Callable[[Mapping[Ref, Node]], WorkspaceReader]:
+    return lambda nodes: WorkspaceReader(inputs, store, network, images, nodes)

@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from graphbuild.build.lockfile import LockFile
 from graphbuild.graph.configure import Configured
+from graphbuild.layers.cancel import never
 from graphbuild.network import Network, download
 from graphbuild.rules.api import LockContext, workspace_path
 from graphbuild.store.store import Store
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 from graphbuild.values.label import Label
+
+if TYPE_CHECKING:
+    from graphbuild.build.images import Images
 
 _LARGEST = 2 << 30  # bytes of one index or package
 
@@ -18,12 +24,15 @@ _LARGEST = 2 << 30  # bytes of one index or package
 class Resolving:
     """What `Rule.lock` is given: fetches through the seam, bodies kept in the store where their digest is known."""
 
-    def __init__(self, target: Configured, root: Path, store: Store, network: Network, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, target: Configured, root: Path, store: Store, network: Network, images: Callable[[], "Images"], report: Callable[[str], None]
+    ) -> None:
         self.label: Label = target.label
         self._place = target.place
         self._root = root
         self._store = store
         self._network = network
+        self._images = images
         self._report = report
 
     def fetch(self, url: str, *, sha256: str = "", size: int = 0) -> bytes:
@@ -37,6 +46,13 @@ class Resolving:
         with self._store.blob_writer() as writer:
             digest, found = download(self._network, (url,), writer.fd, sha256=sha256, size=size, limit=size or _LARGEST)
             return writer.commit(digest, found)
+
+    def pin_image(self, reference: str) -> str:
+        try:
+            return str(self._images().pin(reference, never))
+        except GraphbuildError as error:
+            problems = (msgspec.structs.replace(problem, place=problem.place or self._place) for problem in error.problems)
+            raise GraphbuildError(*problems, exit_code=error.exit_code) from None
 
     def read(self, path: str) -> bytes:
         try:

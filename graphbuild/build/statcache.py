@@ -8,7 +8,7 @@ are in the file, and looked into only for the paths that are asked for: 50,000 a
 import os
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from blake3 import blake3
@@ -49,12 +49,20 @@ class StatCache:
         return found
 
     def put(self, path: bytes, signature: Signature, digest: bytes) -> None:
-        try:
-            self._known[path] = _SIGNATURE.pack(*signature) + digest
-        except struct.error:  # a number beyond 64 bits, from a peculiar file system
-            return
-        self._new += 1
-        self._new_bytes += signature[0]
+        self.put_all(((path, signature, digest),))
+
+    def put_all(self, found: Iterable[tuple[bytes, Signature, bytes]]) -> None:
+        known, pack = self._known, _SIGNATURE.pack
+        count = size = 0
+        for path, signature, digest in found:
+            try:
+                known[path] = pack(*signature) + digest
+            except struct.error:  # a number beyond 64 bits, from a peculiar file system
+                continue
+            count += 1
+            size += signature[0]
+        self._new += count
+        self._new_bytes += size
 
     def save(self) -> None:
         """Write it, unless hashing what was added again would take less. A full disk loses the cache, not the build."""

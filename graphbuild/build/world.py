@@ -5,25 +5,29 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
 from graphbuild.build.exports import Exports
 from graphbuild.build.folder_tree import FolderTree
 from graphbuild.build.inputs import Inputs
+from graphbuild.graph.analyze import Node
 from graphbuild.image.place import writing
 from graphbuild.layers.stack import Layer, Stack
 from graphbuild.network import Network
-from graphbuild.rules.actions import Action, Folder, stands_on
-from graphbuild.rules.refs import ConfigExpression, Ref
+from graphbuild.rules.actions import Folder, stands_on
+from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref
 from graphbuild.sandbox.job import Limits, Sandbox
 from graphbuild.store.actions import LayerOutput, Outputs
 from graphbuild.store.forms import Forms
 from graphbuild.store.store import Store
-from graphbuild.values.config import Config, ConfigPatch, apply_patch
+from graphbuild.values.config import Config, ConfigPatch, Past, apply_patch
 from graphbuild.values.digest import Digest
 from graphbuild.values.errors import mistake
+
+if TYPE_CHECKING:
+    from graphbuild.build.images import Images
 
 Answer = TypeVar("Answer")
 
@@ -70,9 +74,10 @@ class World:
         secrets: Mapping[str, bytes],
         machine: Machine,
         cancelled: Callable[[], bool],
-        actions: Mapping[Ref, Action],
+        nodes: Mapping[Ref, Node],
+        images: Callable[[], "Images"],
     ) -> None:
-        """`actions`: those of the graph, which say what made a layer and what it was made on."""
+        """`nodes`: those of the graph, which say what made a layer, where that was written, and what it was made on."""
         self.store = store
         self.sandbox = sandbox
         self.network = network
@@ -84,7 +89,8 @@ class World:
         self.exports = Exports(store.root)
         self.forms = Forms(store, settings.epoch, settings.ids, cancelled)
         self.results: dict[Ref, Outputs] = {}
-        self._actions = actions
+        self._nodes = nodes
+        self.images = images
         self._trees: dict[Folder, FolderTree] = {}
         self._answers: dict[Hashable, Answered] = {}
 
@@ -101,7 +107,7 @@ class World:
         found: dict[Digest, tuple[LayerOutput, Ref]] = {}
         makers: dict[Digest, list[Ref]] = {}
         for ref in refs:
-            below = {ref, *(stands_on(self._actions[ref]) if ref in self._actions else ())}
+            below = {ref, *(stands_on(self._nodes[ref].action) if ref in self._nodes else ())}
             for output in self.results[ref].layers:
                 makers_before = makers.setdefault(output.tree, [])
                 if not below.isdisjoint(makers_before):
@@ -127,6 +133,8 @@ class World:
                     config = part
                 case ConfigPatch():
                     config = apply_patch(config, part)
+                case HistoryEntry():
+                    pass
         return config
 
     def folder_tree(self, folder: Folder, make: Callable[[], FolderTree]) -> FolderTree:
@@ -148,9 +156,35 @@ class World:
         config = self.config(expression)
         return config if config.architecture else msgspec.structs.replace(config, architecture=oci_architecture())
 
-    def history(self, refs: Iterable[Ref]) -> tuple[str, ...]:
-        """What made each layer of a stack, in the order of `outputs`."""
-        return tuple(f"{type(self._actions[ref]).__name__.upper()} {ref.label}" for _, ref in self.made(refs))
+    def history(self, refs: Iterable[Ref], expression: ConfigExpression) -> tuple[Past, ...]:
+        """What made each layer of a stack, in the order of `outputs`, and what the expression says of the config in between."""
+        said: dict[Digest, Past] = {}
+        after: dict[Digest | None, list[Past]] = {None: []}
+        last = None
+        for layer, past in self._pasts(expression):
+            if layer is None:
+                after[last].append(msgspec.structs.replace(past, empty=True))
+            else:
+                said[layer], last = past, layer
+                after.setdefault(layer, [])
+        made = [(output.tree, Past(f"{type(self._nodes[ref].action).__name__.upper()} {ref.label}")) for output, ref in self.made(refs)]
+        return (*after[None], *(past for tree, own in made for past in (said.get(tree, own), *after.get(tree, ()))))
+
+    def origin(self, ref: Ref) -> str:
+        """Where an action was written down: `file:line`."""
+        node = self._nodes[ref]
+        return f"{node.file}:{node.line}"
+
+    def _pasts(self, expression: ConfigExpression) -> Iterator[tuple[Digest | None, Past]]:
+        """The entries of a history, each with the layer that it is about."""
+        for part in expression:
+            match part:
+                case Ref():
+                    yield from self.results[part].history
+                case HistoryEntry(layer=Ref() as layer) if self.results[layer].layers:
+                    yield from ((output.tree, Past(part.text)) for output in self.results[layer].layers)
+                case HistoryEntry():
+                    yield None, Past(part.text)
 
     def place(self, path: str) -> Path:
         """Where an output goes: below the workspace, or below the folder that `-o` names."""

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-from graphbuild.build.certificate import remove_certificate, write_certificate
+from graphbuild.build.certificate import certificate_of, code_files, refreshed_certificate, remove_certificate, write_certificate
 from graphbuild.build.loop import Loop, Result, outputs_of
+from graphbuild.build.parts import Part, affected, read_parts, write_parts
 from graphbuild.build.world import BuildSettings, World, machine_of
-from graphbuild.cli.session import Session, agents, secrets, session
+from graphbuild.cli.session import Session, agents, report, secrets, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
-from graphbuild.rules.actions import is_volatile
+from graphbuild.rules.actions import Image, is_volatile
 from graphbuild.rules.refs import Ref
 from graphbuild.sandbox.job import Limits
 from graphbuild.sandbox.namespace import Identity, enter
@@ -28,20 +29,30 @@ from graphbuild.ui.progress import progress, wants_color
 from graphbuild.ui.summary import Results, outputs, totals
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
-from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError
 from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
 from graphbuild.values.label import Label
 
 LOG_KEPT = 16 << 20  # bytes of a step's log that are kept where the workspace says nothing
 
 
-def run(options: Any, spec: PackageSpec | None = None) -> int:
-    """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares."""
+def run(
+    options: Any,
+    spec: PackageSpec | None = None,
+    *,
+    choose: Callable[[Session, Sequence[Label]], Sequence[Label]] = lambda _opened, labels: labels,
+    then: Callable[[Session, Graph, World, Sequence[Label]], int] | None = None,
+) -> int:
+    """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares.
+
+    `choose` says which of the targets it is about; `then` does something with what was built, if all was.
+    """
     started = time.monotonic()
     certificate = certificate_path(sys.argv[1:])  # as `start` looks for it: outside of the namespaces, where the user has another id
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
     with interruptible() as stop, session(options, report, stop.asked, spec) as opened:
-        labels = opened.selected(options.labels)
+        part = _part(options, opened) if then is None else None
+        labels = part.labels if part else choose(opened, _wanted(options, opened))
         graph = opened.graph(labels, locked=options.locked)
         given = secrets(options.secret)
         try:
@@ -51,26 +62,65 @@ def run(options: Any, spec: PackageSpec | None = None) -> int:
 
                     return show_plan(opened, graph, world, fresh(options.no_cache, opened))
                 stop.gently = True
-                remove_certificate(certificate)
+                if part is None:  # else it is true still, and says so until there is a newer one
+                    remove_certificate(certificate)
                 results = Results()
                 with _listener(options, opened, results, given, started) as listener:
-                    result = _build(opened, graph, world, labels, listener, options, started)
-            opened.store.sync()
+                    others = part.actions - len(graph.nodes) if part else 0
+                    result = _build(opened, graph, world, labels, listener, options, started, others)
+                if then is not None:
+                    opened.store.sync()
+                    _say(results, options.progress)
+                    return then(opened, graph, world, labels) if result.finished.status == "ok" else _exit_code(result)
+            with _meanwhile(opened.store.sync):
+                with contextlib.suppress(GraphbuildError):  # the sweep below meets it again, when the results are said
+                    opened.store.sweep()
+                proof = _certificate(certificate, options, opened, graph, result, part)
             _say(results, options.progress)
-            if result.finished.status == "ok" and _repeatable(options) and not graph.warnings and not volatile(graph):
-                _certify(certificate, opened, graph, result)
+            if proof is not None:
+                write_certificate(certificate, proof)
             return _exit_code(result)
         finally:
             opened.store.sweep()  # also when it failed: what fills the disk may be what it threw away
 
 
+@contextlib.contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Have the disk's work done while the block is; its error is raised at the end of the block."""
+    errors: list[Exception] = []
+
+    def perform() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=perform)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    for error in errors:
+        raise error
+
+
 def _build(
-    opened: Session, graph: Graph, world: World, labels: Sequence[Label], listener: Listener, options: Any, started: float
+    opened: Session,
+    graph: Graph,
+    world: World,
+    labels: Sequence[Label],
+    listener: Listener,
+    options: Any,
+    started: float,
+    others: int,
 ) -> Result:
     workspace, jobs = str(opened.project.root), world.settings.jobs
-    listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes)), 0.0)
+    listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes) + others), 0.0)
     again = fresh(options.no_cache, opened)
-    return Loop(graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started).run()
+    return Loop(
+        graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started, others=others
+    ).run()
 
 
 def fresh(named: list[str] | None, opened: Session) -> Callable[[Ref], bool]:
@@ -101,9 +151,10 @@ def new_world(
         output_folder=os.path.abspath(options.output) if getattr(options, "output", None) else "",
     )
     machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
-    actions = {ref: node.action for ref, node in graph.nodes.items()}
     with opened.store.scratch() as folder, contextlib.closing(BubblewrapSandbox(identity, folder)) as sandbox:
-        yield World(opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, actions)
+        yield World(
+            opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, graph.nodes, opened.images
+        )
 
 
 @contextlib.contextmanager
@@ -143,22 +194,53 @@ def _say(results: Results, mode: str) -> None:
         sys.stderr.write(totals(finished))
 
 
-def _certify(certificate: str, opened: Session, graph: Graph, result: Result) -> None:
+def _wanted(options: Any, opened: Session) -> Sequence[Label]:
+    """The targets that the command line names; with --affected-since, those of them that changed."""
+    labels = opened.selected(options.labels)
+    if not getattr(options, "affected_since", None):
+        return labels
+    from graphbuild.cli.affected import only_affected
+
+    return only_affected(options.affected_since, opened, labels)
+
+
+def _part(options: Any, opened: Session) -> Part | None:
+    """The targets that matter, where the certificate of this command line nearly holds; None: all of them."""
+    if options.stale is None or not _repeatable(options) or options.command != "run" or options.dry_run:
+        return None
+    path, (folders, _, _, token), changed = options.stale
+    parts = read_parts(path, token)
+    if parts is None:
+        return None
+    known = {folder: names.split(b"\0") for folder, names, _ in folders}
+    return affected(parts, changed, known, opened.project.root, opened.project.settings.ignore)
+
+
+def _certificate(path: str, options: Any, opened: Session, graph: Graph, result: Result, part: Part | None) -> bytes | None:
+    """What answers this command line from now on; None where only a build can. `part`: what alone was looked at again."""
+    if result.finished.status != "ok" or not _repeatable(options) or graph.warnings or volatile(graph):
+        return None
     project = opened.project
-    said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
     places = [project.root / path for path in outputs_of(graph)]
-    write_certificate(certificate, project.inputs, places, opened.store.generation, project.builtins.named, said)
+    if part is not None:
+        return refreshed_certificate(options.stale, project.inputs, places)
+    if project.inputs.racy:
+        return None
+    said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
+    token = write_parts(path, graph, project.inputs, map(os.fsencode, (*code_files(), str(opened.store.generation))))
+    return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, said, token)
 
 
 def _repeatable(options: Any) -> bool:
     """Whether the same command line, run again, may be answered from nothing but stats."""
-    asked = (options.no_cache, options.events, options.profile, options.output, options.directory, options.secret, options.ssh)
+    asked = [options.no_cache, options.events, options.profile, options.output, options.directory, options.secret, options.ssh]
+    asked.append(getattr(options, "affected_since", None))  # what git says of a revision is in no stat
     return not any(asked) and getattr(options, "repeatable", True)
 
 
 def volatile(graph: Graph) -> bool:
-    """Whether it asks the network what there is now: then no stat can say that nothing changed."""
-    return any(is_volatile(node.action) for node in graph.nodes.values())
+    """Whether it asks the network, or an engine, what there is now: then no stat can say that nothing changed."""
+    return any(is_volatile(node.action) or (isinstance(node.action, Image) and node.action.engines) for node in graph.nodes.values())
 
 
 def _exit_code(result: Result) -> int:
@@ -168,10 +250,6 @@ def _exit_code(result: Result) -> int:
         return EXIT_OK
     codes = {error.exit_code for error in result.errors}
     return codes.pop() if len(codes) == 1 else EXIT_FAILED
-
-
-def report(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 class Stop:

@@ -45,9 +45,13 @@ class CommandHost:
         return f"linux/{oci_architecture()}"
 
     def build(self, targets: Mapping[str, Mapping[str, Any]], labels: Sequence[str], *, repeatable: bool = True) -> int:
+        self._options.labels = list(labels)
+        if self._options.explain:
+            from graphbuild.cli.inspect import explain
+
+            return explain(self._options, package_of(targets))
         from graphbuild.cli.build import run
 
-        self._options.labels = list(labels)
         self._options.repeatable = repeatable
         self._options.output = None
         return run(self._options, package_of(targets))

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from graphbuild.build.keys import decode_fields
-from graphbuild.cli.session import Session, session
+from graphbuild.cli.origin import origin
+from graphbuild.cli.session import Session, report, session
+from graphbuild.graph.analyze import Node
 from graphbuild.graph.configure import Configured, configure_all
+from graphbuild.spec.model import PackageSpec
 from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError, Problem
 from graphbuild.values.label import Label
 
 
-def _report(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+def _quiet(_text: str) -> None:
+    """What the build has said already."""
 
 
 def _everything(opened: Session) -> list[Label]:
@@ -35,7 +38,7 @@ def _everything(opened: Session) -> list[Label]:
 
 def check(options: Any) -> int:
     """Parse, type and analyse everything; what is not locked is checked up to where the lock is needed."""
-    with session(options, _report) as opened:
+    with session(options, report) as opened:
         labels = opened.selected(options.labels) if options.labels else _everything(opened)
         configured = configure_all(opened.project.workspace, labels)
         unlocked = _unlocked(configured, opened)
@@ -58,33 +61,41 @@ def _unlocked(configured: dict[Label, Configured], opened: Session) -> set[Label
     return found
 
 
-def explain(options: Any) -> int:
-    """Say of each action of the targets how the last run dealt with it, and why."""
+def explain(options: Any, spec: PackageSpec | None = None) -> int:
+    """Say of each action of the targets how the last run dealt with it, and why.
+
+    `spec`: a package that no file declares; then of all that its targets need, for nobody can ask about those by themselves.
+    """
     known = False
-    with session(options, _report) as opened:
+    with session(options, _quiet if spec else report, spec=spec) as opened:
         for label in opened.selected(options.labels):
-            graph = opened.graph([label], locked=True)
-            for ref in graph.nodes:
-                last = opened.store.last(str(opened.project.root), str(ref)) if ref.label == label else None
-                if last is None:
-                    continue
-                known = True
-                took = f" in {last.seconds:.1f} s" if last.status == "built" else ""
-                sys.stdout.write(f"{ref.label} {ref.action}: {last.status}{took}\n")
-                sys.stdout.writelines(
-                    f"  because {reason}\n" if not index else f"      and {reason}\n" for index, reason in enumerate(last.reasons)
-                )
-                sys.stdout.write(f"  key {last.key.short}: {', '.join(field.name for field in decode_fields(last.fields))}\n")
+            nodes = opened.graph([label], locked=True).nodes.values()
+            said = [_explained(node, opened) for node in nodes if spec or node.ref.label == label]
+            known = known or any(said)
+            sys.stdout.write("".join(said))
             if not known:
                 sys.stderr.write(f"{label} was never built from this workspace with this store\n")
     return EXIT_OK if known else EXIT_FAILED
+
+
+def _explained(node: Node, opened: Session) -> str:
+    """How the last run dealt with an action; "" where none did."""
+    last = opened.store.last(str(opened.project.root), str(node.ref))
+    if last is None:
+        return ""
+    took = f" in {last.seconds:.1f} s" if last.status == "built" else ""
+    lines = [f"{node.ref.label} {node.ref.action}: {last.status}{took}", *(f"  {line}" for line in origin(node))]
+    lines += [f"  because {reason}" if not index else f"      and {reason}" for index, reason in enumerate(last.reasons)]
+    if last.fields:  # of a failure there are none
+        lines.append(f"  key {last.key.short}: {', '.join(field.name for field in decode_fields(last.fields))}")
+    return "\n".join(lines) + "\n"
 
 
 def graph(options: Any) -> int:
     """Draw the targets and what they need."""
     from graphbuild.cli.draw import draw
 
-    with session(options, _report) as opened:
+    with session(options, report) as opened:
         labels = opened.selected(options.labels or ["//..."])
         configured = configure_all(opened.project.workspace, labels)
         opened.project.saved()
@@ -98,7 +109,7 @@ def lock(options: Any) -> int:
     """Resolve what comes from outside, and pin it."""
     from graphbuild.build.resolving import resolve
 
-    with session(options, _report) as opened:
+    with session(options, report) as opened:
         project = opened.project
         labels = opened.selected(options.labels) if options.labels else _everything(opened)
         configured = configure_all(project.workspace, labels)
@@ -124,7 +135,7 @@ def schema(options: Any) -> int:
     if options.settings:
         found = settings_schema()
     else:
-        with session(options, _report) as opened:
+        with session(options, report) as opened:
             found = build_schema(list(opened.project.rules.values()))
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
     return EXIT_OK

@@ -1,18 +1,20 @@
 """`graphbuild COMMAND`: parses, dispatches, and turns errors into text and exit codes. Nobody else catches them."""
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
 
 from graphbuild.layers.cancel import Cancelled
 from graphbuild.rules.commands import Command
+from graphbuild.values.certificate import Stale
 from graphbuild.values.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError, lacking
 
 
-def main(arguments: list[str]) -> int:
-    """Run a command line (without the program's name). Returns the exit code."""
+def main(arguments: list[str], stale: Stale | None = None) -> int:
+    """Run a command line (without the program's name). Returns the exit code. `stale`: its certificate, if that nearly holds."""
     try:
-        return _dispatch(arguments)
+        return _dispatch(arguments, stale)
     except GraphbuildError as error:
         show_problems(error)
         return error.exit_code
@@ -26,13 +28,11 @@ def main(arguments: list[str]) -> int:
         return _bug(error)
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str], stale: Stale | None) -> int:
     if not sys.platform.startswith("linux"):
         raise lacking("graphbuild runs on Linux: it needs overlayfs and namespaces", "run it in a Linux machine or container")
     from graphbuild.cli.parser import OWN, parse, parser
 
-    if arguments[:1] == ["images"]:  # as Docker has it
-        arguments = ["image", "ls", *arguments[1:]]
     if arguments[:1] == ["__complete"]:
         from graphbuild.cli.inspect import complete_words
 
@@ -42,6 +42,7 @@ def _dispatch(arguments: list[str]) -> int:
     if options.command is None:
         parser(plugins).print_help()
         return EXIT_OK
+    options.stale = stale
     if getattr(options, "directory", None):
         _change_directory(options.directory)
     for added in plugins:
@@ -68,26 +69,30 @@ def _change_directory(folder: str) -> None:
         raise mistake(f"cannot change to {folder}: {error.strerror}") from None
 
 
+_COMMANDS = {  # name → module of this package, its function
+    "affected": ("affected", "affected_since"),
+    "cache": ("cache", "cache"),
+    "check": ("inspect", "check"),
+    "completion": ("inspect", "completion"),
+    "explain": ("inspect", "explain"),
+    "graph": ("inspect", "graph"),
+    "image": ("image", "image"),
+    "load": ("load", "load_images"),
+    "lock": ("inspect", "lock"),
+    "plan": ("build", "run"),
+    "push": ("push", "push"),
+    "query": ("query", "query"),
+    "run": ("build", "run"),
+    "schema": ("inspect", "schema"),
+    "shell": ("shell", "shell"),
+}
+
+
 def _command(name: str) -> Callable[..., int]:
-    if name in ("run", "plan"):
-        from graphbuild.cli import build
-
-        return build.run
-    if name in ("cache", "schema", "completion"):
-        from graphbuild.cli import cache, inspect
-
-        return {"cache": cache.cache, "schema": inspect.schema, "completion": inspect.completion}[name]
-    if name == "image":
-        from graphbuild.cli import image
-
-        return image.image
-    if name == "shell":
-        from graphbuild.cli import shell
-
-        return shell.shell
-    from graphbuild.cli import inspect
-
-    return {"check": inspect.check, "explain": inspect.explain, "graph": inspect.graph, "lock": inspect.lock}[name]
+    """The function of a command; only its own module is imported."""
+    module, function = _COMMANDS[name]
+    found: Callable[..., int] = getattr(importlib.import_module(f"graphbuild.cli.{module}"), function)
+    return found
 
 
 def show_problems(error: GraphbuildError) -> None:

@@ -7,7 +7,24 @@ from graphbuild import __version__
 from graphbuild.cli import image_grammar
 from graphbuild.rules.commands import Command
 
-OWN = ("run", "plan", "check", "explain", "graph", "lock", "shell", "cache", "image", "schema", "completion")
+OWN = (
+    "run",
+    "plan",
+    "push",
+    "load",
+    "check",
+    "explain",
+    "query",
+    "affected",
+    "graph",
+    "lock",
+    "shell",
+    "cache",
+    "image",
+    "schema",
+    "completion",
+    "images",
+)
 
 _EXAMPLES = """\
 examples:
@@ -36,6 +53,8 @@ def parse(arguments: Sequence[str], plugins: Sequence[Command] = ()) -> argparse
     options, and so may `-- WORD…`; and `--no-cache :web` is no cache for anything, not for `:web` alone.
     """
     top = parser(plugins)
+    if arguments[:1] == ["images"]:  # as Docker has it
+        arguments = ["image", "ls", *arguments[1:]]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     marked = [
         f" {word}"
@@ -71,12 +90,16 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     _run(commands, "run", "build targets", "graphbuild run :web --events build.jsonl")
     _run(commands, "plan", "say what `run` would do, and why", "graphbuild plan //...")
+    _push(commands)
+    _load(commands)
     check = _add(commands, "check", "check every build.yaml, and build nothing", "graphbuild check //svc/...")
     check.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     _project(check)
     explain = _add(commands, "explain", "say why the last run built a target, or did not", "graphbuild explain :web")
     explain.add_argument("labels", nargs="+", metavar="LABEL", help="targets")
     _project(explain)
+    _query(commands)
+    _affected(commands)
     graph = _add(commands, "graph", "draw the graph of targets", "graphbuild graph //... --format dot | dot -Tsvg > graph.svg")
     graph.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     graph.add_argument("--format", choices=("dot", "mermaid", "text", "html"), default="text", help="default: text")
@@ -124,7 +147,25 @@ def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: 
         help="build again, though the result is known (one target: =LABEL)",
     )
     run.add_argument("-o", "--output", metavar="DIR", help="write outputs below DIR instead of their packages")
+    run.add_argument("--affected-since", metavar="REV", help="only targets that are not what they were at that git revision")
     _building(run)
+
+
+def _push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    push = _add(commands, "push", "build images, and push them to the registries that their tags name", "graphbuild push //svc/...")
+    push.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
+    push.add_argument("-t", "--tag", metavar="REF", action="append", help="push as REF, not as its own tags say; may be repeated")
+    push.set_defaults(no_cache=None)
+    _building(push)
+
+
+def _load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    load = _add(commands, "load", "build images, and load them into an engine that runs them", "graphbuild load :web --into podman")
+    load.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
+    load.add_argument("--into", choices=("docker", "podman", "containerd"), help="default: the first of these that is there")
+    load.add_argument("--namespace", metavar="NAME", help="of containerd (default: $CONTAINERD_NAMESPACE, or default)")
+    load.set_defaults(no_cache=None)
+    _building(load)
 
 
 def _building(run: argparse.ArgumentParser) -> None:
@@ -148,9 +189,31 @@ def _plugin(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", com
     command.declare(parser)
     parser.set_defaults(no_cache=None)
     if command.builds:
+        parser.add_argument("--explain", action="store_true", help="say why the last run built what it did, and build nothing")
         _building(parser)
     else:
         _project(parser)
+
+
+def _query(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    query = _add(
+        commands, "query", "say which targets an expression names", "graphbuild query 'rdeps(//..., //bases:python) ^ kind(image, //...)'"
+    )
+    query.add_argument(
+        "expression", metavar="EXPRESSION", help="Bazel's language: deps rdeps allpaths somepath some kind attr filter set let + - ^"
+    )
+    query.add_argument("--output", choices=("label", "json", "dot", "mermaid", "html", "text"), default="label", help="default: label")
+    _project(query)
+
+
+def _affected(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "say which targets are not what they were at a git revision"
+    affected = _add(commands, "affected", text, 'graphbuild affected --since "$(git merge-base main HEAD)" --outputs')
+    affected.add_argument("labels", nargs="*", metavar="LABEL", help="only of these (default: all of the workspace)")
+    affected.add_argument("--since", metavar="REV", required=True, help="a commit, a branch, a tag")
+    affected.add_argument("--outputs", action="store_true", help="outputs only")
+    affected.add_argument("--json", action="store_true", help="as JSON, with what is gone")
+    _project(affected)
 
 
 def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -11,6 +11,7 @@ from graphbuild.build.explain import reasons
 from graphbuild.build.keys import key_of
 from graphbuild.build.perform import prepare
 from graphbuild.build.world import World
+from graphbuild.cli.origin import origin
 from graphbuild.cli.session import Session
 from graphbuild.graph.analyze import Graph, Node
 from graphbuild.rules.refs import Ref
@@ -28,7 +29,7 @@ def show_plan(opened: Session, graph: Graph, world: World, fresh: Callable[[Ref]
         if fate != "cached":
             unknown.add(node.ref)
             sys.stdout.write(f"{fate:8}{node.ref.label} {node.ref.action}\n")
-            sys.stdout.writelines(f"          {line}\n" for line in why)
+            sys.stdout.writelines(f"          {line}\n" for line in (*origin(node), *why))
     sys.stdout.write(f"{counts['run']} would run, {counts['perhaps']} perhaps, {counts['cached']} cached\n")
     return EXIT_OK
 

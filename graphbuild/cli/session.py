@@ -2,11 +2,15 @@
 
 import contextlib
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphbuild.build.project import Project, check_network, find_site
+import msgspec
+
+from graphbuild.build.project import Project, Site, check_network, find_site
 from graphbuild.build.reading import reader_of
 from graphbuild.build.resolving import Resolving, resolve
 from graphbuild.cli.problems import shown
@@ -22,14 +26,32 @@ from graphbuild.values.config import Config
 from graphbuild.values.errors import mistake
 from graphbuild.values.label import Label
 
+if TYPE_CHECKING:
+    from graphbuild.build.images import Images
+    from graphbuild.network.registry import Registries
+
+T = TypeVar("T")
+
 
 class Session:
     """An opened project with its store. `report` is told what takes time before the build itself."""
 
-    def __init__(self, project: Project, store: Store, network: Network, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        project: Project,
+        store: Store,
+        network: Network,
+        registries: Callable[[], "Registries"],
+        report: Callable[[str], None],
+        *,
+        offline: bool = False,
+    ) -> None:
         self.project = project
         self.store = store
         self.network = network
+        self._warned: set[str] = set()
+        self.registries = registries
+        self.images = once(lambda: _images(store, registries, offline=offline))
         self.report = report
 
     def selected(self, patterns: Sequence[str]) -> list[Label]:
@@ -56,14 +78,16 @@ class Session:
         graph = self.analyze(labels)
         project.saved()
         check_network(project, graph)
-        for warning in graph.warnings:
-            self.report(shown(warning))
+        for text in dict.fromkeys((*graph.notices, *map(shown, graph.warnings))):
+            if text not in self._warned:
+                self._warned.add(text)
+                self.report(text)
         return graph
 
     def analyze(self, labels: Sequence[Label]) -> Graph:
         """The graph of labels that are locked."""
         project = self.project
-        reader = reader_of(project.inputs, self.store, self.network)
+        reader = reader_of(project.inputs, self.store, self.network, self.images)
         return analyze(project.workspace, labels, Surroundings(project.lock.get, reader, project.surroundings))
 
     def config(self, label: Label) -> Config:
@@ -72,10 +96,10 @@ class Session:
         snapshot = graph.targets[label].get(Snapshot)
         if snapshot is None:
             raise mistake(f"{label} offers no files", hint="name a base or a step")
-        return reader_of(self.project.inputs, self.store, self.network)(graph.nodes).config(snapshot.config)
+        return reader_of(self.project.inputs, self.store, self.network, self.images)(graph.nodes).config(snapshot.config)
 
     def lock_context(self, target: Configured) -> LockContext:
-        return Resolving(target, self.project.root, self.store, self.network, self.report)
+        return Resolving(target, self.project.root, self.store, self.network, self.images, self.report)
 
     def _default(self) -> list[Label]:
         project = self.project
@@ -90,6 +114,11 @@ class Session:
         return chosen
 
 
+def report(text: str) -> None:
+    """Say what takes time, and what was noticed, before a build has a display."""
+    sys.stderr.write(f"{text}\n")
+
+
 @contextlib.contextmanager
 def session(
     options: Any, report: Callable[[str], None], cancelled: Callable[[], bool] = never, spec: PackageSpec | None = None
@@ -99,12 +128,13 @@ def session(
     `spec`: a package that no file declares (`build.project`).
     """
     site = find_site(Path.cwd(), options.store)
-    network: Network = OfflineNetwork() if getattr(options, "offline", False) else DeferredNetwork(_http)
+    offline = bool(getattr(options, "offline", False))
+    network: Network = OfflineNetwork() if offline else DeferredNetwork(_http)
     store = Store(site.store)
     try:
         project = Project(site, store.root, variables(options.set), cancelled, spec)
         with store.lease():
-            yield Session(project, store, network, report)
+            yield Session(project, store, network, once(lambda: _registries(site, offline=offline)), report, offline=offline)
     finally:
         store.close()
 
@@ -113,6 +143,41 @@ def _http() -> Network:
     from graphbuild.network.http import HttpNetwork
 
     return HttpNetwork()
+
+
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """What gives the same as `make`, which is called when it is first asked for: most builds ask for no registry."""
+    made: list[T] = []
+    lock = threading.Lock()
+
+    def get() -> T:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get
+
+
+def _images(store: Store, registries: Callable[[], "Registries"], *, offline: bool) -> "Images":
+    from graphbuild.build.images import Images
+
+    return Images(store, registries, offline=offline)
+
+
+def _registries(site: Site, *, offline: bool) -> "Registries":
+    """The registries, as the workspace's settings and this user's credentials have them."""
+    if offline:
+        from graphbuild.network.registry import offline_registries
+
+        return offline_registries()
+    from graphbuild.network.registry.client import HttpRegistries
+
+    settings = {
+        host: msgspec.structs.replace(said, ca=str(site.root / said.ca) if said.ca else "")
+        for host, said in site.settings.registries.items()
+    }
+    return HttpRegistries(settings, os.environ)
 
 
 def variables(texts: Sequence[str]) -> dict[str, str]:

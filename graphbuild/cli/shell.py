@@ -14,8 +14,8 @@ import msgspec
 from graphbuild.build.loop import Loop
 from graphbuild.build.perform.run import job_of
 from graphbuild.build.world import World
-from graphbuild.cli.build import interruptible, new_world, report
-from graphbuild.cli.session import Session, session
+from graphbuild.cli.build import interruptible, new_world
+from graphbuild.cli.session import Session, report, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import closure_of
 from graphbuild.layers.folder import scan

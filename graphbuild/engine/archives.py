@@ -10,7 +10,7 @@ from graphbuild.engine.library import Library, full_name
 from graphbuild.image.model import from_oci
 from graphbuild.image.read import read_images
 from graphbuild.image.write import Format, ImageContent, ImageLayer, write_images
-from graphbuild.store.images import StoredImage
+from graphbuild.store.images import StoredImage, StoredLayer
 from graphbuild.values.digest import Digest
 from graphbuild.values.errors import GraphbuildError, mistake
 
@@ -48,14 +48,19 @@ def save(
 def content(library: Library, image: StoredImage, names: tuple[str, ...], codec: str) -> ImageContent:
     """An image as what writers take; with a `codec` but "none", its layers in their compressed form too."""
     about = library.about(image)
-    layers = []
-    for layer in image.layers:
-        path = library.store.blob(layer.diff_id)
-        if path is None:
-            raise mistake(f"image {image.id.short} is damaged: layer {layer.diff_id.short} is gone", hint="run `graphbuild cache verify`")
-        compressed = library.forms.compressed(layer.diff_id, path, codec) if codec != "none" else None
-        layers.append(ImageLayer(layer.diff_id, path.stat().st_size, path, compressed))
-    return ImageContent(from_oci(about), tuple(layers), (), _seconds(about.created), names, library.document(image))
+    layers = tuple(_layer(library, image, layer, codec) for layer in image.layers)
+    return ImageContent(from_oci(about), layers, (), _seconds(about.created), names, document=library.document(image))
+
+
+def _layer(library: Library, image: StoredImage, layer: StoredLayer, codec: str) -> ImageLayer:
+    packed = library.store.blob(layer.packed) if layer.packed is not None and codec != "none" else None
+    if layer.packed is not None and packed is not None:  # as the registry had it
+        return ImageLayer(layer.diff_id, 0, None, (layer.packed, packed.stat().st_size, packed), layer.codec)
+    path = library.tar(layer)
+    if path is None:
+        raise mistake(f"image {image.id.short} is damaged: layer {layer.diff_id.short} is gone", hint="run `graphbuild cache verify`")
+    compressed = library.forms.compressed(layer.diff_id, path, codec) if codec != "none" else None
+    return ImageLayer(layer.diff_id, path.stat().st_size, path, compressed)
 
 
 def _seconds(created: str | None) -> int:

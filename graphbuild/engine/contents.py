@@ -128,7 +128,7 @@ def damages(library: Library, image: StoredImage) -> Iterator[str]:
 
 
 def _layer_damages(library: Library, layer: StoredLayer) -> Iterator[str]:
-    path = library.store.blob(layer.diff_id)
+    path = library.tar(layer)
     if path is None:
         yield f"layer {layer.diff_id.short}: its tar is gone"
         return

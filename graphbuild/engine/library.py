@@ -7,6 +7,7 @@ blobs, whose digests are those that it names. Knows no command line and no netwo
 import re
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from graphbuild.image.model import ImageConfig, decode, from_oci
@@ -123,7 +124,12 @@ class Library:
 
     def outputs(self, image: StoredImage) -> list[LayerOutput]:
         """The layers of an image that hold something, lowest first: what `Forms.stack` takes."""
-        return [LayerOutput(layer.tree, layer.diff_id) for layer in image.layers if layer.tree is not None]
+        return [layer.output for layer in image.layers if layer.output is not None]
+
+    def tar(self, layer: StoredLayer) -> Path | None:
+        """A layer's uncompressed tar; None where the store lost it."""
+        kept = self.store.blob(layer.diff_id)
+        return self.forms.blob(layer.output)[2] if kept is None and layer.output is not None and layer.packed is not None else kept
 
     def put(self, document: bytes, layers: Iterable[StoredLayer], names: Iterable[str] = (), *, built: bool = False) -> StoredImage:
         """Keep an image whose layers' tars are in the store. `names` are full references, which other images lose."""
@@ -144,7 +150,7 @@ class Library:
 
     def _is_there(self, layer: StoredLayer) -> bool:
         """Whether a layer is as whole as an image needs it; what `cache verify --repair` took away is taken in again."""
-        return self.store.blob(layer.diff_id) is not None and (layer.tree is None or self.store.has_layer(layer.tree))
+        return self.store.blob(layer.packed or layer.diff_id) is not None and (layer.tree is None or self.store.has_layer(layer.tree))
 
     def size(self, tree: Digest | None) -> int:
         """Bytes of the files of a layer."""

@@ -42,6 +42,7 @@ class Graph(msgspec.Struct, frozen=True):
     configured: dict[Label, Configured]
     selected: tuple[Label, ...]
     warnings: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 Lock = Callable[[Configured], Any]  # the locked data of a target whose rule has `lock`
@@ -64,6 +65,7 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
     reader = surroundings.reader(nodes)
     problems: list[Problem] = []
     warnings: list[Problem] = []
+    notices: dict[str, None] = {}
     broken: set[Label] = set()
     for label in order(configured):
         target = configured[label]
@@ -78,11 +80,12 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
             continue
         targets[label] = Target(label, analysis.providers)
         warnings.extend(analysis.warnings)
+        notices.update(dict.fromkeys(analysis.notices))
         nodes.update(_nodes(target, analysis, needs))
     problems = problems or [*_dangling(nodes, configured), *_colliding(nodes, configured)]
     if problems:
         raise GraphbuildError(*problems)
-    return Graph(nodes, targets, configured, chosen, tuple(warnings))
+    return Graph(nodes, targets, configured, chosen, tuple(warnings), tuple(notices))
 
 
 def order(configured: Mapping[Label, Configured]) -> list[Label]:

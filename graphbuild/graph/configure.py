@@ -11,9 +11,10 @@ import msgspec
 
 from graphbuild.graph.variables import Variables
 from graphbuild.rules.api import Rule
+from graphbuild.rules.registry import Rules
 from graphbuild.spec.attributes import convert_common, convert_matrix
 from graphbuild.spec.convert import convert_attributes, expand
-from graphbuild.spec.model import BindMount, Common, Declaration, FilledCache, PackageSpec
+from graphbuild.spec.model import SECTIONS, BindMount, Common, Declaration, FilledCache, PackageSpec
 from graphbuild.spec.problem import suggest
 from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import Label, parse_label
@@ -55,7 +56,7 @@ class Workspace:
     def __init__(
         self,
         packages: Packages,
-        rules: Mapping[str, Rule],
+        rules: Rules,
         settings: Mapping[str, str],
         variables: Mapping[str, str],
         builtin: Callable[[str, str], str | None],
@@ -119,7 +120,7 @@ class Workspace:
         variables = Variables(cell, self._settings, spec.vars, self._variables, lambda name: self._builtin(name, label.package))
         known = variables.names()
         plain = {name: value for name, value in declaration.common.items() if name != "matrix"}
-        rule = self._rules[declaration.rule]
+        rule = self._rules[SECTIONS[declaration.section], declaration.rule]
         value_path = (*path, declaration.rule)
         try:
             common = convert_common(expand(plain, variables, file, path, known), file=file, path=path)

@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from graphbuild.image.files import Files, Span
-from graphbuild.image.model import LAYER_SUFFIX, OCI_LAYER, ImageConfig, from_oci
+from graphbuild.image.model import LAYER_SUFFIX, OCI_LAYER, ImageConfig, from_oci, pasts
 from graphbuild.image.select import check_platform, is_named
 from graphbuild.image.source import Listed, SourceImage, SourceLayer, blob_digest, open_span, parse_document, read_file
 from graphbuild.image.tar_index import is_tar
@@ -84,7 +84,7 @@ def _open(files: Files, image: _Image, platform: str, source: str) -> SourceImag
         raise mistake(f"{source}: config {digest} names {len(diff_ids)} layers, manifest.json {len(names)}")
     layers = tuple(_layer(files, name, diff_id, source) for name, diff_id in zip(names, diff_ids, strict=True))
     try:
-        return SourceImage(from_oci(config), data, layers, digest, files, source)
+        return SourceImage(from_oci(config), data, layers, digest, files, source, pasts(config))
     except ValueError as error:
         raise mistake(f"{source}: config {digest}: {error}") from None
 

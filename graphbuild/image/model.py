@@ -6,13 +6,13 @@ Docker's schema 2 media types. Knows no files.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
 
-from graphbuild.values.config import Config, Healthcheck
+from graphbuild.values.config import Config, Healthcheck, Past
 from graphbuild.values.digest import Digest
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -121,7 +121,7 @@ class RootFs(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How one layer came about, for people."""
+    """How one layer, or a change of the config, came about, for people."""
 
     created: str | None = None
     created_by: str | None = None
@@ -161,8 +161,8 @@ def timestamp(epoch: int) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def to_oci(config: Config, diff_ids: Iterable[Digest], history: Sequence[str], created: int) -> ImageConfig:
-    """The image config of a stack; `history` holds one text a layer, `created` is seconds since 1970."""
+def to_oci(config: Config, diff_ids: Iterable[Digest], history: Iterable[Past], created: int) -> ImageConfig:
+    """The image config of a stack; `history` has an entry a layer, and empty ones; `created` is seconds since 1970."""
     time = timestamp(created)
     return ImageConfig(
         architecture=config.architecture,
@@ -172,7 +172,8 @@ def to_oci(config: Config, diff_ids: Iterable[Digest], history: Sequence[str], c
         author=config.author or None,
         variant=config.variant or None,
         config=_container(config),
-        history=tuple(History(time, text) for text in history) or None,
+        history=tuple(History(each.created or time, each.created_by, None, each.comment or None, each.empty or None) for each in history)
+        or None,
     )
 
 
@@ -195,6 +196,14 @@ def _container(config: Config) -> OciConfig:
 
 def _healthcheck_to_oci(check: Healthcheck) -> OciHealthcheck:
     return OciHealthcheck(check.test, check.interval, check.timeout, check.start_period, check.start_interval, check.retries)
+
+
+def pasts(image: ImageConfig) -> tuple[Past, ...]:
+    """The history of an image; none where it does not have one entry a layer."""
+    found = tuple(
+        Past(each.created_by or "", bool(each.empty_layer), each.created or "", each.comment or "") for each in image.history or ()
+    )
+    return found if sum(not each.empty for each in found) == len(image.rootfs.diff_ids or ()) else ()
 
 
 def from_oci(image: ImageConfig) -> Config:

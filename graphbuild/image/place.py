@@ -10,8 +10,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,7 +78,7 @@ def place_folder(destination: Path) -> Iterator[Path]:
         _swap(temporary, destination)
         _sync_folder(destination.parent)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # the half-written new one, or the old one
+        _rmtree(temporary, ignore_errors=True)  # the half-written new one, or the old one
         os.close(lock)
 
 
@@ -127,7 +125,7 @@ def _temporary(destination: Path) -> Path:
     for name in os.listdir(destination.parent):
         if name.startswith(prefix):
             _remove_leftover(destination.parent / name)
-    return destination.parent / f"{prefix}{secrets.token_hex(4)}"
+    return destination.parent / f"{prefix}{os.urandom(4).hex()}"
 
 
 def _remove_leftover(path: Path) -> None:
@@ -136,9 +134,15 @@ def _remove_leftover(path: Path) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            _rmtree(path) if path.is_dir() else path.unlink()
         finally:
             os.close(fd)
+
+
+def _rmtree(path: Path, *, ignore_errors: bool = False) -> None:
+    import shutil  # 2 ms that most builds need not wait for
+
+    shutil.rmtree(path, ignore_errors=ignore_errors)
 
 
 def _swap(new: Path, destination: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from graphbuild.image.docker_archive import list_docker_archive, read_docker_archive
 from graphbuild.image.files import Files, open_files
-from graphbuild.image.model import CONFIGS, LAYERS, Descriptor, ImageConfig, Index, Manifest, from_oci
+from graphbuild.image.model import CONFIGS, LAYERS, Descriptor, ImageConfig, Index, Manifest, from_oci, pasts
 from graphbuild.image.select import check_platform, list_manifests, select_manifest
 from graphbuild.image.source import (
     Listed,
@@ -86,6 +86,11 @@ def _has(files: Files, name: str) -> bool:
 
 def _read_layout(files: Files, reference: str, platform: str, source: str) -> SourceImage:
     index = parse_document(read_file(files, "index.json", source), Index, "index.json", source)
+    return read_index(files, index, reference, platform, source)
+
+
+def read_index(files: Files, index: Index, reference: str, platform: str, source: str, *, here: bool = True) -> SourceImage:
+    """The image of an index that is meant. `here`: all of its blobs are there, and a layer that is not is an error now."""
     descriptor = select_manifest(files, index, reference, platform, source)
     manifest = parse_document(read_blob(files, descriptor, source), Manifest, f"manifest {descriptor.digest}", source)
     if manifest.config.media_type not in CONFIGS:
@@ -98,20 +103,23 @@ def _read_layout(files: Files, reference: str, platform: str, source: str) -> So
         raise mistake(
             f"{source}: config {manifest.config.digest} names {len(diff_ids)} layers, manifest {descriptor.digest} {len(manifest.layers)}"
         )
-    layers = tuple(_layer(files, layer, diff_id, source) for layer, diff_id in zip(manifest.layers, diff_ids, strict=True))
+    layers = tuple(
+        _layer(files if here else None, layer, diff_id, source) for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
+    )
     try:
-        return SourceImage(from_oci(config), document, layers, blob_digest(descriptor.digest, source), files, source)
+        return SourceImage(from_oci(config), document, layers, blob_digest(descriptor.digest, source), files, source, pasts(config))
     except ValueError as error:
         raise mistake(f"{source}: config {manifest.config.digest}: {error}") from None
 
 
-def _layer(files: Files, layer: Descriptor, diff_id: Digest, source: str) -> SourceLayer:
+def _layer(files: Files | None, layer: Descriptor, diff_id: Digest, source: str) -> SourceLayer:
     digest = blob_digest(layer.digest, source)
     if layer.media_type not in LAYERS:
         raise mistake(f"{source}: layer {digest} has type {layer.media_type}, which is no layer of an image")
     name = blob_name(digest)
-    span = open_span(files, name, source)
-    os.close(span.fd)
-    if span.size != layer.size:
-        raise mistake(f"{source}: layer {digest} has {span.size} bytes, its descriptor says {layer.size}")
+    if files is not None:
+        span = open_span(files, name, source)
+        os.close(span.fd)
+        if span.size != layer.size:
+            raise mistake(f"{source}: layer {digest} has {span.size} bytes, its descriptor says {layer.size}")
     return SourceLayer(digest, layer.size, layer.media_type, diff_id, name)

@@ -15,7 +15,7 @@ import msgspec
 
 from graphbuild.image.files import Files, Span
 from graphbuild.image.model import LARGEST_DOCUMENT, Descriptor, decode
-from graphbuild.values.config import Config
+from graphbuild.values.config import Config, Past
 from graphbuild.values.digest import Digest, parse_digest
 from graphbuild.values.errors import mistake
 
@@ -55,6 +55,7 @@ class SourceImage(msgspec.Struct, frozen=True):
     digest: Digest
     files: Files
     source: str
+    history: tuple[Past, ...] = ()
 
     @property
     def diff_ids(self) -> tuple[Digest, ...]:

@@ -33,7 +33,7 @@ from graphbuild.image.model import (
 from graphbuild.image.place import copy_range, place_file, place_folder, writing
 from graphbuild.image.reference import Reference, parse_reference
 from graphbuild.image.source import blob_name
-from graphbuild.values.config import Config
+from graphbuild.values.config import Config, Past
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.errors import mistake
 
@@ -43,13 +43,16 @@ _LAYOUT_NAMES = frozenset({"blobs", "index.json", "oci-layout"})
 
 
 class ImageLayer(msgspec.Struct, frozen=True):
-    """A layer as blobs: the uncompressed tar of `size` bytes, and (digest, size, path) of its compressed form where there is one."""
+    """A layer as blobs: the uncompressed tar of `size` bytes, and (digest, size, path) of its compressed form, where they are wanted.
+
+    `codec`: that of the compressed form, where it is not the image's.
+    """
 
     diff_id: Digest
     size: int
-    blob: Path
+    blob: Path | None
     compressed: tuple[Digest, int, Path] | None = None
-    created_by: str = ""
+    codec: str = ""
 
 
 class ImageContent(msgspec.Struct, frozen=True):
@@ -63,10 +66,11 @@ class ImageContent(msgspec.Struct, frozen=True):
     annotations: tuple[tuple[str, str], ...] = ()
     created: int = 0
     tags: tuple[str, ...] = ()
+    history: tuple[Past, ...] = ()
     document: bytes = b""
 
 
-class _Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True):
     """A file of a layout: `size` bytes, which are `content` or come from a blob."""
 
     name: str
@@ -80,30 +84,31 @@ class _DockerEntry(msgspec.Struct, frozen=True, rename="pascal"):
     layers: tuple[str, ...]
 
 
+def config_of(content: ImageContent) -> bytes:
+    """The config as JSON: its digest is Docker's image id."""
+    diff_ids = [layer.diff_id for layer in content.layers]
+    return content.document or encode(to_oci(content.config, diff_ids, content.history, content.created))
+
+
 def manifest_of(content: ImageContent, codec: str) -> tuple[bytes, bytes, Digest, Digest]:
     """Config and manifest as JSON, and their digests. `codec` is "none", "gzip" or "zstd": that of the layers' compressed forms.
 
     ValueError where a layer lacks that form.
     """
     layers = content.layers
-    config = content.document or _document(content)
+    config = config_of(content)
     config_digest = sha256(hashlib.sha256(config).hexdigest())
-    media_type = OCI_LAYER + LAYER_SUFFIX[codec]
-    stored = [_stored(layer, codec) for layer in layers]
+    suffixes = [LAYER_SUFFIX[codec if codec == "none" else layer.codec or codec] for layer in layers]
+    blobs = [(suffix, *stored(layer, codec)) for layer, suffix in zip(layers, suffixes, strict=True)]
     manifest = Manifest(
         schema_version=2,
         media_type=OCI_MANIFEST,
         config=Descriptor(OCI_CONFIG, str(config_digest), len(config)),
-        layers=tuple(Descriptor(media_type, str(digest), size) for digest, size, _ in stored),
+        layers=tuple(Descriptor(OCI_LAYER + suffix, str(digest), size) for suffix, digest, size, _ in blobs),
         annotations=dict(content.annotations) or None,
     )
     data = encode(manifest)
     return config, data, config_digest, sha256(hashlib.sha256(data).hexdigest())
-
-
-def _document(content: ImageContent) -> bytes:
-    layers = content.layers
-    return encode(to_oci(content.config, [layer.diff_id for layer in layers], [layer.created_by for layer in layers], content.created))
 
 
 def parse_tags(tags: tuple[str, ...]) -> list[Reference]:
@@ -153,7 +158,19 @@ def write_images(contents: Sequence[ImageContent], format_: Format, codec: str, 
     return digests
 
 
-def _listing(contents: Sequence[ImageContent]) -> _Member:
+def layout_members(content: ImageContent, codec: str) -> tuple[list[Member], Digest]:
+    """The files of a layout of one image, and its manifest's digest."""
+    members, digests = _layout([content], codec)
+    return members, digests[0]
+
+
+def docker_members(content: ImageContent) -> tuple[list[Member], Digest]:
+    """The files of an archive for `docker load` of one image, and its manifest's digest."""
+    members, digest = layout_members(content, "none")
+    return [_listing([content]), *members], digest
+
+
+def _listing(contents: Sequence[ImageContent]) -> Member:
     """The manifest.json of a docker archive."""
     entries = [
         _DockerEntry(
@@ -164,40 +181,41 @@ def _listing(contents: Sequence[ImageContent]) -> _Member:
         for content in contents
     ]
     listing = msgspec.json.encode(entries)
-    return _Member("manifest.json", len(listing), listing)
+    return Member("manifest.json", len(listing), listing)
 
 
-def _stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
-    if codec == "none":
+def stored(layer: ImageLayer, codec: str) -> tuple[Digest, int, Path]:
+    """A layer's blob as the manifest names it: digest, size, file."""
+    if codec == "none" and layer.blob is not None:
         return layer.diff_id, layer.size, layer.blob
     if layer.compressed is None:
         raise ValueError(f"layer {layer.diff_id} has no {codec} form")
     return layer.compressed
 
 
-def _layout(contents: Sequence[ImageContent], codec: str) -> tuple[list[_Member], list[Digest]]:
+def _layout(contents: Sequence[ImageContent], codec: str) -> tuple[list[Member], list[Digest]]:
     """The files of a layout: small ones first, so that readers of a stream know early what comes; each blob once."""
-    documents: list[_Member] = []
-    layers: list[_Member] = []
+    documents: list[Member] = []
+    layers: list[Member] = []
     descriptors: list[Descriptor] = []
     digests: list[Digest] = []
     for content in contents:
         config, manifest, config_digest, manifest_digest = manifest_of(content, codec)
         documents += [
-            _Member(blob_name(manifest_digest), len(manifest), manifest),
-            _Member(blob_name(config_digest), len(config), config),
+            Member(blob_name(manifest_digest), len(manifest), manifest),
+            Member(blob_name(config_digest), len(config), config),
         ]
-        layers += [_Member(blob_name(digest), size, path) for digest, size, path in (_stored(layer, codec) for layer in content.layers)]
+        layers += [Member(blob_name(digest), size, path) for digest, size, path in (stored(layer, codec) for layer in content.layers)]
         descriptors += _descriptors(content, manifest, manifest_digest)
         digests.append(manifest_digest)
     index = encode(Index(2, tuple(_bare_once(descriptors)), OCI_INDEX))
     members = [
-        _Member("oci-layout", len(LAYOUT_FILE), LAYOUT_FILE),
-        _Member("index.json", len(index), index),
+        Member("oci-layout", len(LAYOUT_FILE), LAYOUT_FILE),
+        Member("index.json", len(index), index),
         *documents,
         *layers,
     ]
-    unique: dict[str, _Member] = {}
+    unique: dict[str, Member] = {}
     for member in members:
         unique.setdefault(member.name, member)
     return list(unique.values()), digests
@@ -240,7 +258,7 @@ def _check_replaceable(destination: Path) -> None:
         )
 
 
-def _write_folder(members: list[_Member], created: int, destination: Path) -> None:
+def _write_folder(members: list[Member], created: int, destination: Path) -> None:
     with place_folder(destination) as folder:
         for member in members:
             path = folder / member.name
@@ -254,25 +272,25 @@ def _write_folder(members: list[_Member], created: int, destination: Path) -> No
                 os.close(fd)
 
 
-def _write_archive(members: list[_Member], created: int, destination: Path) -> None:
+def _write_archive(members: list[Member], created: int, destination: Path) -> None:
     if destination.is_dir():
         raise mistake(f"cannot write an archive to {destination}: a folder is there", hint="remove it, or choose another path")
     with writing(destination):
         _write_tar(members, created, destination)
 
 
-def _write_tar(members: list[_Member], created: int, destination: Path) -> None:
+def _write_tar(members: list[Member], created: int, destination: Path) -> None:
     with place_file(destination) as fd:
         for folder in ("blobs/", "blobs/sha256/"):  # unlisted, skopeo makes them as root's: as an ordinary user it fails
-            _write_all(fd, _header(folder, 0, created))
+            _write_all(fd, header(folder, 0, created))
         for member in members:
-            _write_all(fd, _header(member.name, member.size, created))
+            _write_all(fd, header(member.name, member.size, created))
             _write_content(member, fd)
             _write_all(fd, bytes(-member.size % _BLOCK))
         _write_all(fd, bytes(2 * _BLOCK))
 
 
-def _write_content(member: _Member, fd: int) -> None:
+def _write_content(member: Member, fd: int) -> None:
     if isinstance(member.content, bytes):
         _write_all(fd, member.content)
     else:
@@ -285,7 +303,7 @@ def _write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _header(name: str, size: int, created: int) -> bytes:
+def header(name: str, size: int, created: int) -> bytes:
     """A ustar header of a file, or (trailing slash) a folder; owner 0:0. Sizes beyond eleven octal digits (8 GiB) take GNU's base-256."""
     number = b"%011o\0" % size if size < 1 << 33 else b"\x80" + size.to_bytes(11, "big")
     mode, kind = (0o755, b"5") if name.endswith("/") else (0o644, b"0")

@@ -1,6 +1,6 @@
 """Where two sets of layers that do not know of each other touch the same path. Pure: indexes in, conflicts out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 
@@ -25,8 +25,13 @@ def overlaps(one: Sequence[Layer], other: Sequence[Layer]) -> Iterator[Conflict]
     Two explicit entries conflict if they differ in anything; an implicit directory conflicts with whatever is no directory, or is opaque.
     """
     shared = {layer.tree for layer in one} & {layer.tree for layer in other}
-    ones = _touched([layer for layer in one if layer.tree not in shared])
-    others = _touched([layer for layer in other if layer.tree not in shared])
+    ours, theirs = ([layer for layer in side if layer.tree not in shared] for side in (one, other))
+    if sum(len(layer.entries) for layer in ours) < sum(len(layer.entries) for layer in theirs):
+        ones = _touched(ours, None)
+        others = _touched(theirs, ones)
+    else:
+        others = _touched(theirs, None)
+        ones = _touched(ours, others)
     for path in sorted(ones.keys() & others.keys()):
         (first, listed), (second, also_listed) = ones[path], others[path]
         if first == second:
@@ -48,14 +53,17 @@ def covered_symlinks(lower: Stack, upper: Sequence[Layer]) -> Iterator[tuple[byt
             yield path, entry.target
 
 
-def _touched(layers: Sequence[Layer]) -> _Touched:
-    """What one side says of every path it touches; the topmost layer that lists a path has the last word."""
+def _touched(layers: Sequence[Layer], among: Container[bytes] | None) -> _Touched:
+    """What one side says of every path it touches (None), or of those `among` some; the topmost layer that lists one has the last word."""
     touched: _Touched = {}
     for layer in layers:
         for path in layer.implicit:
+            if among is not None and path not in among:
+                continue
             known = touched.get(path)
             if known is None or known[0].kind is not Kind.DIRECTORY:
                 touched[path] = Entry(path, Kind.DIRECTORY, 0o755), False
         for entry in layer.entries:
-            touched[entry.path] = layer.file_of(entry), True
+            if among is None or entry.path in among:
+                touched[entry.path] = layer.file_of(entry), True
     return touched

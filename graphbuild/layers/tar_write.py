@@ -75,7 +75,11 @@ def write_layer_tar(
                 out.span(earlier.fd, item.offset, item.size)
                 continue
             if item.size and item.kind is Kind.FILE:
-                out.content(header(item), item, _opened(item, open_file))
+                try:
+                    fd = open_file(item)
+                except OSError as error:
+                    raise mistake(f"cannot read {_shown(item.path)}: {error.strerror}") from None
+                out.content(header(item), item, fd)
                 continue
             out.put(header(item))
             if item.opaque:
@@ -109,22 +113,14 @@ def _with_spans(entries: Sequence[Entry], before: Sequence[Entry], headers: "_He
         yield _Span(start, end - start)
 
 
-def _opened(entry: Entry, open_file: Callable[[Entry], int]) -> int:
-    try:
-        return open_file(entry)
-    except OSError as error:
-        raise mistake(f"cannot read {_shown(entry.path)}: {error.strerror}") from None
-
-
 class _Headers:
     """Makes the header blocks of entries. What many entries share is formatted, and summed for the checksum, once."""
 
-    __slots__ = ("_heads", "_mtime", "_tails")
+    __slots__ = ("_mtime", "_shared")
 
     def __init__(self, epoch: int) -> None:
         self._mtime = b"%011o\0" % epoch
-        self._heads: dict[tuple[int, int, int], tuple[bytes, int]] = {}
-        self._tails: dict[tuple[bytes, bytes, int, int], tuple[bytes, int]] = {}
+        self._shared: dict[tuple[bytes, int, int, int, bytes, tuple[int, int]], tuple[bytes, bytes, int]] = {}
 
     def header(self, entry: Entry) -> bytes:
         """All header blocks of an entry, PAX records included."""
@@ -186,27 +182,24 @@ class _Headers:
         self, name: bytes, prefix: bytes, type_: bytes, mode: int, uid: int, gid: int, size: int, link: bytes, device: tuple[int, int]
     ) -> bytes:
         # POSIX ustar: name 100, mode 8, uid 8, gid 8, size 12, mtime 12, checksum 8, type 1, link 100, "ustar\0" "00", names, devices, prefix 155.
-        head = self._heads.get((mode, uid, gid))
-        if head is None:
-            data = b"%07o\0%07o\0%07o\0" % (mode, uid, gid)
-            head = self._heads[mode, uid, gid] = data, sum(data) + sum(self._mtime) + 8 * 32
-        tail = self._tails.get((type_, link, *device)) if not prefix else None
-        if tail is None:
-            tail = _tail(type_, link, device, prefix)
+        key = (type_, mode, uid, gid, link, device)
+        shared = self._shared.get(key) if not prefix else None
+        if shared is None:
+            head, tail = b"%07o\0%07o\0%07o\0" % (mode, uid, gid), _tail(type_, link, device, prefix)
+            shared = head, tail, sum(head) + sum(self._mtime) + 8 * 32 + sum(tail)
             if not link and not prefix:
-                self._tails[type_, link, *device] = tail
+                self._shared[key] = shared
+        head, tail, total = shared
         length = b"%011o\0" % size
-        checksum = sum(name) + head[1] + sum(length) + tail[1]
-        return b"%s%s%s%s%s%06o\0 %s" % (name, _ZEROS[: 100 - len(name)], head[0], length, self._mtime, checksum, tail[0])
+        return b"%b%b%b%b%06o\0 %b" % (name.ljust(100, b"\0"), head, length, self._mtime, total + sum(name) + sum(length), tail)
 
 
-def _tail(type_: bytes, link: bytes, device: tuple[int, int], prefix: bytes) -> tuple[bytes, int]:
-    """What follows the checksum of a header, and its sum."""
+def _tail(type_: bytes, link: bytes, device: tuple[int, int], prefix: bytes) -> bytes:
+    """What follows the checksum of a header."""
     if max(device) > _OCTAL_7:
         raise ValueError(f"device {device} does not fit a tar header")
     numbers = b"%07o\0%07o\0" % device
-    data = b"%s%sustar\x0000%s%s%s" % (type_, link.ljust(100, b"\0"), bytes(64), numbers, prefix.ljust(167, b"\0"))
-    return data, sum(data)
+    return b"%b%bustar\x0000%b%b%b" % (type_, link.ljust(100, b"\0"), bytes(64), numbers, prefix.ljust(167, b"\0"))
 
 
 def _split(path: bytes) -> tuple[bytes, bytes] | None:

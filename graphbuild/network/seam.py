@@ -28,12 +28,14 @@ class FetchResult(msgspec.Struct, frozen=True):
     """`size` of the whole body in bytes, what lay before `offset` included; `resumed`: the server sent only the rest.
 
     `validator`: where the server gives one that can be relied on. `unchanged`: what is there is what `unless` names; nothing was sent.
+    `media_type`: what the server calls it, "" where it does not.
     """
 
     size: int
     resumed: bool = False
     validator: Validator | None = None
     unchanged: bool = False
+    media_type: str = ""
 
 
 class Network(Protocol):

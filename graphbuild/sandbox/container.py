@@ -1,7 +1,7 @@
 """The walls of a step: the system calls that make them, as a pure function of what was prepared.
 
 They are those of `bwrap`: the same namespaces, masks, capabilities and limits; every mount is nodev but the devices of /dev themselves,
-and everything bound into the tree is nosuid. Made by calls they take a third of the time, and can be as in a RUN of Docker's engine, which
+and everything bound into the tree is nosuid. Made by calls they take two thirds of the time, and can be as in a RUN of Docker's engine, which
 bubblewrap cannot give: the command is the first process of its namespace, and setuid programs work (`like_docker`).
 `trampoline` makes the program that performs the calls, as root of the namespace, before the step's command has run anywhere.
 

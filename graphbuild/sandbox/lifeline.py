@@ -1,6 +1,6 @@
 """Pid namespaces that sandboxes are started in, and that die with this process, kill -9 included.
 
-bubblewrap's parent-death signals leave gaps while it starts: who dies then leaves it behind, or the step. Here the kernel has
+Parent-death signals leave gaps while a sandbox starts: who dies then leaves it behind, or the step. Here the kernel has
 no gap: the namespace's first process waits for the end of a pipe that only this process holds open; when it goes, everything in
 the namespace is killed. A thread that has such a namespace for its children can neither start threads nor (as an ordinary
 user) get rid of it, so it is a thread of its own, and serves one step. The next one is made while a step runs.
@@ -92,7 +92,7 @@ class _Lifeline:
 
 
 def _cut_off() -> bool:
-    """Give this thread, and what it starts, a network with nothing but `lo`. False where the kernel refuses: bubblewrap says why."""
+    """Give this thread, and what it starts, a network with nothing but `lo`. False where the kernel refuses: the sandbox says why."""
     try:
         kernel.unshare(kernel.CLONE_NEWNET)
         kernel.raise_loopback()
@@ -103,7 +103,7 @@ def _cut_off() -> bool:
 
 @contextlib.contextmanager
 def _namespace() -> Iterator[None]:
-    """A pid namespace for what this thread starts. Where the kernel refuses one, bubblewrap meets the same, and says so."""
+    """A pid namespace for what this thread starts. Where the kernel refuses one, the sandbox meets the same, and says so."""
     try:
         kernel.unshare(kernel.CLONE_NEWPID)
     except OSError:

@@ -9,7 +9,6 @@ It does not know what a layer is.
 import contextlib
 import errno
 import os
-import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,9 +38,11 @@ def mount(folders: Sequence[Path], target: Path, *, upper: Path | None = None, w
     if upper is None:
         # An overlay without upper needs two lowers: the empty mount point serves as the bottom one.
         lowers = lowers if len(lowers) > 1 else [*lowers, os.fsencode(target)]
-    elif work is not None:
+    elif work is not None and (mark := work / "work" / "incompat").exists():
         # A volatile mount leaves this mark, which refuses the next mount; whoever mounts again knows what it does.
-        shutil.rmtree(work / "work" / "incompat", ignore_errors=True)
+        import shutil
+
+        shutil.rmtree(mark, ignore_errors=True)
     try:
         _mount_new(lowers, os.fsencode(target), upper, work, setuid=setuid)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""One process that makes a sandbox, bubblewrap or our own, from start to end: its output, its deadline, its death and that of all its descendants.
+"""One process that makes a sandbox, our own or bubblewrap, from start to end: its output, its deadline, its death and that of all its descendants.
 
 The step's processes live in a pid namespace whose first process it tells of on a status descriptor. The step is over when *that* one
 is gone: the kernel lets it go only after every other process of the namespace. bubblewrap is tied to the thread that started it
@@ -194,7 +194,7 @@ def _watch(
 
 
 def _read_status(request: Request, process: subprocess.Popen[bytes], state: _State, status: int, block: int) -> bool:
-    """Take in what bubblewrap reports, which may come in pieces; false at its end."""
+    """Take in what the sandbox reports, which may come in pieces; false at its end."""
     data = os.read(status, 4096)
     state.status += data
     if state.first < 0 and _CHILD.search(state.status) and (pid := lifeline.child_of(process.pid)):

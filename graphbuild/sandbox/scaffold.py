@@ -5,7 +5,6 @@ theirs in common, and no mount writes to one. What is done with goes with all th
 """
 
 import itertools
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +33,8 @@ class Scaffold:
         try:
             yield folder
         finally:
+            import shutil  # while the first step runs, there is time
+
             shutil.rmtree(folder, ignore_errors=True)
 
     def stub(self, wanted: Stub, epoch: int) -> Path:

@@ -1,6 +1,6 @@
 """The last step into a sandbox: a static program, made here instruction by instruction, that becomes the user and execs.
 
-bubblewrap cannot switch to an arbitrary user, and an image need not hold a tool that can. The program cuts the bounding
+bubblewrap cannot switch to an arbitrary user, and an image need not hold a tool that can. This program cuts the bounding
 set down to Docker's capabilities, sets groups, gid and uid, leaves nothing inheritable or ambient (root keeps Docker's
 capabilities) and executes one command whose path, arguments and environment are baked in; so neither stands on a command
 line or passes through the loader of any program outside of the sandbox. It exits with 127 where there is no such file,

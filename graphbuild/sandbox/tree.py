@@ -1,4 +1,4 @@
-"""The tree that a step sees, mounted before bubblewrap starts and taken down after it: stack, stub, upper, and what is bound into it.
+"""The tree that a step sees, mounted before the sandbox starts and taken down after it: stack, stub, upper, and what is bound into it.
 
 Everything is in the job's `scratch`, in the build's `Scaffold` and in this process's mount namespace. The stub is not in memory: with all
 layers on one file system overlayfs keeps inode numbers over a copy-up.
@@ -6,7 +6,6 @@ layers on one file system overlayfs keeps inode numbers over a copy-up.
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -184,6 +183,8 @@ def _give(path: str, secret: SecretFile) -> None:
 def _discarding(source: str, folder: Path, copy: Path, cleanup: contextlib.ExitStack) -> str:
     """A writable view of a file or folder, gone with the step: a copy in memory, or an overlay of its own."""
     if not os.path.isdir(source):
+        import shutil
+
         shutil.copy(source, copy)
         return str(copy)
     upper, work, merged = (folder / name for name in ("upper", "work", "merged"))

@@ -3,7 +3,7 @@
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,10 @@ from graphbuild.spec.duration import parse_duration, parse_size
 from graphbuild.spec.model import BUILD_FILE, WORKSPACE_FILE
 from graphbuild.spec.problem import clipped, suggest
 from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, mistake
+from graphbuild.values.registry import RegistrySettings
 
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?|\[[0-9a-fA-F:]+\](:[0-9]+)?")
+_MIRROR = re.compile(rf"({_HOST.pattern})(/[a-z0-9._/-]+)?")
 _SKIPPED = frozenset(("node_modules", "__pycache__"))
 
 
@@ -27,6 +30,14 @@ class LimitsText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     processes: Annotated[int, Meta(description="Processes and threads at once.", ge=0)] = 0
     output: Annotated[str, Meta(description='Of its log, what is kept: "64m"; 0 means 16m.')] = ""
     timeout: Annotated[str | int, Meta(description='Time, where a target says none: "1h".')] = ""
+
+
+class RegistryText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How one registry is reached."""
+
+    mirrors: Annotated[tuple[str, ...], Meta(description="Registries to pull from first, in order: host[:port][/prefix].")] = ()
+    ca: Annotated[str, Meta(description="A file of further CAs, in PEM; from the workspace's root.")] = ""
+    insecure: Annotated[bool, Meta(description="It speaks plain http.")] = False
 
 
 class SettingsText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +55,7 @@ class SettingsText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compression: Annotated[Literal["gzip", "zstd", "none"], Meta(description="Of layers that are exported.")] = "gzip"
     vars: Annotated[dict[str, str | bool], Meta(description="Variables of every package.")] = {}
     limits: Annotated[LimitsText, Meta(description="What one step may use.")] = LimitsText()
+    registries: Annotated[dict[str, RegistryText], Meta(description="How registries are reached, by host[:port].")] = {}
     ignore: Annotated[tuple[str, ...], Meta(description="Globs of folders that hold no packages.")] = ()
 
 
@@ -68,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True):
     compression: Literal["gzip", "zstd", "none"] = "gzip"
     vars: dict[str, str] = {}
     limits: Limits = Limits()
+    registries: dict[str, RegistrySettings] = {}
     ignore: tuple[str, ...] = ()
 
 
@@ -116,12 +129,35 @@ def parse_settings(text: bytes, file: str) -> Settings:
                 found[name] = parse_vars(value, SpecPath(file, (name,)), problems)
                 continue
             converted = convert(value, types[name], file=file, path=(name,))
-            found[name] = _limits(converted, file) if name == "limits" else converted
+            found[name] = _converted(name, converted, file)
         except GraphbuildError as error:
             problems.extend(error.problems)
     if problems:
         raise GraphbuildError(*problems)
     return Settings(**found)
+
+
+def _converted(name: str, value: Any, file: str) -> Any:
+    match name:
+        case "limits":
+            return _limits(value, file)
+        case "registries":
+            return {host: _registry(host, text, file) for host, text in value.items()}
+        case _:
+            return value
+
+
+def _registry(host: str, text: RegistryText, file: str) -> RegistrySettings:
+    where = SpecPath(file, ("registries", host))
+    if not _HOST.fullmatch(host):
+        raise mistake(f"{clipped(host)} is not a registry's host[:port]", where, "for example docker.io, or registry.example:5000")
+    for index, mirror in enumerate(text.mirrors):
+        if not _MIRROR.fullmatch(mirror):
+            place = SpecPath(file, ("registries", host, "mirrors", index))
+            raise mistake(
+                f"{clipped(mirror)} is not a registry's host[:port][/prefix]", place, "what is special about it goes under its name"
+            )
+    return RegistrySettings(text.mirrors, os.path.expanduser(text.ca), text.insecure)
 
 
 def _limits(text: LimitsText, file: str) -> Limits:
@@ -145,12 +181,22 @@ def find_packages(
     name, one with a slash its path from the root. `visit` hears of every folder that is looked into, before it is.
     GraphbuildError for a folder that cannot be read.
     """
+
+    def look(folder: str) -> tuple[bool, Iterable[str]]:
+        visit(folder)
+        return _scan(root, folder)
+
+    return walk_packages(look, under, ignore)
+
+
+def walk_packages(look: Callable[[str], tuple[bool, Iterable[str]]], under: str, ignore: Sequence[str]) -> Iterator[str]:
+    """The same where the files are elsewhere: `look` says of a folder whether it has a build.yaml, and which folders are in it."""
     ignored = _matcher(ignore)
     waiting = [under.strip("/")]
     while waiting:
         folder = waiting.pop()
-        visit(folder)
-        has_spec, children = _scan(root, folder)
+        has_spec, names = look(folder)
+        children = [name for name in names if name[0] != "." and name not in _SKIPPED]
         if has_spec:
             yield folder
         paths = (f"{folder}/{name}" if folder else name for name in sorted(children, reverse=True))
@@ -167,7 +213,7 @@ def _scan(root: Path, folder: str) -> tuple[bool, list[str]]:
                 name = entry.name
                 if name == BUILD_FILE:
                     has_spec = entry.is_file()
-                elif name[0] != "." and name not in _SKIPPED and entry.is_dir(follow_symlinks=False):
+                elif entry.is_dir(follow_symlinks=False):
                     children.append(name)
     except FileNotFoundError:  # removed while we walk, or `under` is nothing
         return False, []

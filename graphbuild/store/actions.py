@@ -17,24 +17,33 @@ from graphbuild.store.gate import Gate
 from graphbuild.store.layers import Layers
 from graphbuild.store.reference import Reference
 from graphbuild.store.trouble import reported
-from graphbuild.values.config import Config
+from graphbuild.values.config import Config, Past
 from graphbuild.values.digest import Digest
 
 
 class LayerOutput(msgspec.Struct, frozen=True):
-    """A layer of a result. `diff_id` only where the tar is given (an imported image's) and must not be written anew."""
+    """A layer of a result. `diff_id` only where the tar is given (an imported image's) and must not be written anew.
+
+    `packed`: the blob as a registry had it, compressed by `codec`; the tar, if it is wanted, is what is in that.
+    """
 
     tree: Digest
     diff_id: Digest | None = None
+    packed: Digest | None = None
+    codec: str = ""
 
 
 class Outputs(msgspec.Struct, frozen=True):
-    """The result of an action: layers (lowest first), and a config and a blob where it has them. `size` in bytes, for people."""
+    """The result of an action: layers (lowest first), and a config and a blob where it has them. `size` in bytes, for people.
+
+    `history` is that of an image, each entry with the layer that it is about.
+    """
 
     layers: tuple[LayerOutput, ...] = ()
     config: Config | None = None
     blob: Digest | None = None
     size: int = 0
+    history: tuple[tuple[Digest | None, Past], ...] = ()
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -130,7 +139,7 @@ class Actions:
 
 
 def _blobs_of(outputs: Outputs) -> list[Digest]:
-    given = [layer.diff_id for layer in outputs.layers if layer.diff_id is not None]
+    given = [blob for layer in outputs.layers if (blob := layer.packed or layer.diff_id) is not None]
     return given if outputs.blob is None else [*given, outputs.blob]
 
 

@@ -138,10 +138,20 @@ class Forms:
         store = self._store
         if output.diff_id is not None and (path := store.blob(output.diff_id)) is not None:
             return output.diff_id, path.stat().st_size, path
+        if output.packed is not None and (path := store.blob(output.packed)) is not None:
+            return self._opened(path, output)
         known = store.diff_id(output.tree)
         if known is not None and (path := store.blob(known[0])) is not None:
             return *known, path
         return None
+
+    def _opened(self, packed: Path, output: LayerOutput) -> tuple[Digest, int, Path]:
+        """The tar in a layer's blob as a registry had it."""
+        with self._store.blob_writer() as writer, packed.open("rb") as compressed:
+            found, size = decompress(compressed, writer.fd, cancelled=self._cancelled)
+            if found != output.diff_id:
+                raise mistake(f"layer {packed.name[:12]} is damaged", hint="run `graphbuild cache verify --repair`, then build again")
+            return found, size, writer.commit(found, size)
 
     def write_blob(
         self, tree: Digest, entries: Sequence[Entry], open_file: Callable[[Entry], int], earlier: Digest | None = None

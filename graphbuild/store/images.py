@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from graphbuild.store import reference as refer
+from graphbuild.store.actions import LayerOutput
 from graphbuild.store.database import Database
 from graphbuild.store.gate import Gate
 from graphbuild.store.reference import Reference
@@ -21,13 +22,22 @@ from graphbuild.values.digest import Digest, sha256
 
 
 class StoredLayer(msgspec.Struct, frozen=True):
-    """A layer of an image. `tree`: None for a tar without members. `size`: bytes of its files. `target` and `place` (file:line) made it."""
+    """A layer of an image. `tree`: None for a tar without members. `size`: bytes of its files. `target` and `place` (file:line) made it.
+
+    `packed`: the blob that is kept in the place of the tar, compressed by `codec`: it came from a registry like that.
+    """
 
     diff_id: Digest
     tree: Digest | None
     size: int
     target: str = ""
     place: str = ""
+    packed: Digest | None = None
+    codec: str = ""
+
+    @property
+    def output(self) -> LayerOutput | None:
+        return LayerOutput(self.tree, self.diff_id, self.packed, self.codec) if self.tree is not None else None
 
 
 class StoredImage(msgspec.Struct, frozen=True):
@@ -144,4 +154,4 @@ def _key(image: Digest) -> bytes:
 def references(image: StoredImage) -> list[Reference]:
     """All that an image needs: its config, its tars and the layers in them."""
     trees = [refer.layer(layer.tree) for layer in image.layers if layer.tree is not None]
-    return [refer.blob(image.id), *(refer.blob(layer.diff_id) for layer in image.layers), *trees]
+    return [refer.blob(image.id), *(refer.blob(layer.packed or layer.diff_id) for layer in image.layers), *trees]

@@ -15,6 +15,8 @@ def failure_block(event: ActionFinished, bad: str, bar: str) -> list[Line]:
     lines: list[Line] = [title]
     if failure.declared:
         lines.append((("", f"  declared at {clean(failure.declared)}"),))
+    if failure.text:
+        lines.append((("", f"  instruction: {clean(failure.text)}"),))
     lines += _command(failure.command)
     if why := _why(event.reason, failure.exit_code):
         lines.append((("", f"  {why}"),))

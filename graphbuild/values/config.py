@@ -38,6 +38,15 @@ class Config(msgspec.Struct, frozen=True):
     variant: str = ""
 
 
+class Past(msgspec.Struct, frozen=True):
+    """An entry of an image's history: what made a layer or, if it is `empty`, changed the config alone. `created` is as in RFC 3339."""
+
+    created_by: str
+    empty: bool = False
+    created: str = ""
+    comment: str = ""
+
+
 class ConfigPatch(msgspec.Struct, frozen=True):
     """Changes to a Config. None leaves a field alone; `env` and `labels` are merged by name, expose and volumes added."""
 

@@ -62,13 +62,16 @@ class ActionProgress(msgspec.Struct, frozen=True, tag="action-progress", tag_fie
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """What a person needs to know of a failed action. `declared` is "file:line", `output` its last lines, `log` the file with all."""
+    """What a person needs to know of a failed action. `declared` is "file:line", `output` its last lines, `log` the file with all; `text` is what
+    people know it by where it was declared (an instruction).
+    """
 
     declared: str = ""
     command: str = ""
     exit_code: int | None = None  # None: it did not come to an exit (a timeout, a signal, no command at all)
     output: tuple[str, ...] = ()
     log: str = ""
+    text: str = ""
 
 
 class ActionFinished(msgspec.Struct, frozen=True, tag="action", tag_field="event"):

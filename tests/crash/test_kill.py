@@ -103,7 +103,7 @@ def test_steps_of_a_killed_build_die_at_once(site: Site) -> None:
 
 
 def test_kill_9_while_sandboxes_start(site: Site) -> None:
-    """bubblewrap sets its parent-death signals one by one: who dies in between must take all of it along nevertheless."""
+    """A sandbox takes a dozen processes and mounts to start: who dies in between must take all of it along nevertheless."""
     run = 'from: base, env: {{MARK: "{}"}}, run: "sleep {}"'
     steps = "".join(f"  s{number}: {{{run.format(site.mark, 1000 + number)}}}\n" for number in range(2))
     site.write({"build.yaml": f"bases:\n  base: {{tar: base.tar}}\nsteps:\n{steps}"})

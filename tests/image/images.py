@@ -11,7 +11,7 @@ import tarfile
 import pytest
 
 from graphbuild.image.write import ImageContent, ImageLayer
-from graphbuild.values.config import Config, Healthcheck
+from graphbuild.values.config import Config, Healthcheck, Past
 from graphbuild.values.digest import sha256
 
 CONFIG = Config(
@@ -50,19 +50,22 @@ def tar_of(files):
     return out.getvalue()
 
 
-def layer(folder, files, created_by="run"):
+def layer(folder, files):
     data = tar_of(files)
     packed = gzip.compress(data, 1, mtime=0)
     folder.mkdir(exist_ok=True)
     blob, compressed = folder / digest_of(data).hex, folder / digest_of(packed).hex
     blob.write_bytes(data)
     compressed.write_bytes(packed)
-    return ImageLayer(digest_of(data), len(data), blob, (digest_of(packed), len(packed), compressed), created_by)
+    return ImageLayer(digest_of(data), len(data), blob, (digest_of(packed), len(packed), compressed))
 
 
 def content(folder, **changes):
-    layers = (layer(folder, {"a": b"one"}, "copy a"), layer(folder, {"b": b"two" * 10_000, "c": (tarfile.SYMTYPE, "b")}, "run <b>"))
-    return ImageContent(**{"config": CONFIG, "layers": layers, "tags": ("registry.example/web:1",), "created": 1_700_000_000, **changes})
+    layers = (layer(folder, {"a": b"one"}), layer(folder, {"b": b"two" * 10_000, "c": (tarfile.SYMTYPE, "b")}))
+    history = (Past("copy a"), Past("run <b>"))
+    return ImageContent(
+        **{"config": CONFIG, "layers": layers, "history": history, "tags": ("registry.example/web:1",), "created": 1_700_000_000, **changes}
+    )
 
 
 def add_blob(folder, data):

@@ -144,9 +144,9 @@ def test_an_archive_larger_than_ustar_can_say(tmp_path):
     blob = tmp_path / "sparse"
     blob.touch()
     os.truncate(blob, huge)
-    from graphbuild.image.write import _header
+    from graphbuild.image.write import header
 
-    header = _header("blobs/x", huge, 0)
+    header = header("blobs/x", huge, 0)
     assert tarfile.TarInfo.frombuf(header, "utf-8", "strict").size == huge
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from images import CONFIG
 
 from graphbuild.image.model import Descriptor, ImageConfig, Index, Manifest, decode, encode, from_oci, to_oci
-from graphbuild.values.config import Config, Healthcheck
+from graphbuild.values.config import Config, Healthcheck, Past
 from graphbuild.values.digest import sha256
 
 GOLDEN = (
@@ -20,7 +20,7 @@ GOLDEN = (
 
 
 def test_the_config_document_has_these_bytes():
-    assert encode(to_oci(CONFIG, [sha256("0" * 64)], ["run <b>"], 1_700_000_000)).decode() == GOLDEN
+    assert encode(to_oci(CONFIG, [sha256("0" * 64)], [Past("run <b>")], 1_700_000_000)).decode() == GOLDEN
 
 
 def test_the_other_documents_have_these_bytes():

@@ -15,6 +15,7 @@ from graphbuild.rules.actions import (
     Image,
     ImportImage,
     ImportTar,
+    Pull,
     Put,
     Run,
     Union,
@@ -24,7 +25,7 @@ from graphbuild.rules.actions import (
 __all__ = ["Prepared", "prepare", "reads_workspace", "warm_up"]
 
 
-def prepare(action: Action, world: World) -> Prepared:  # noqa: PLR0911 - one a family
+def prepare(action: Action, world: World) -> Prepared:  # noqa: C901, PLR0911 - one a family
     """The key fields of an action whose needs are done, and the work that a miss costs. GraphbuildError for bad inputs."""
     match action:
         case Run():
@@ -51,6 +52,10 @@ def prepare(action: Action, world: World) -> Prepared:  # noqa: PLR0911 - one a 
             from graphbuild.build.perform.imports import prepare_import
 
             return prepare_import(action, world)
+        case Pull():
+            from graphbuild.build.perform.pull import prepare_pull
+
+            return prepare_pull(action, world)
         case Assemble() | Flatten() | Union():
             from graphbuild.build.perform.compose import prepare_compose
 

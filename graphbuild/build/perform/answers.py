@@ -6,21 +6,21 @@ An answer is a record of the action cache, under a key that no action has: the c
 from collections.abc import Mapping
 
 from graphbuild.build.keys import Field, decode_fields, encode_fields, key_of
-from graphbuild.build.world import World
 from graphbuild.store.actions import Outputs, Record
+from graphbuild.store.store import Store
 from graphbuild.values.digest import Digest
 
 
-def answered(world: World, kind: str, question: tuple[str, ...]) -> tuple[Outputs, Mapping[str, str]] | None:
+def answered(store: Store, kind: str, question: tuple[str, ...]) -> tuple[Outputs, Mapping[str, str]] | None:
     """The last answer to a question, if all that it names is still in the store."""
-    record = world.store.lookup(_key(kind, question))
+    record = store.lookup(_key(kind, question))
     return (record.outputs, {field.name: field.value for field in decode_fields(record.fields)}) if record else None
 
 
-def remember(world: World, kind: str, question: tuple[str, ...], outputs: Outputs, said: Mapping[str, str]) -> None:
+def remember(store: Store, kind: str, question: tuple[str, ...], outputs: Outputs, said: Mapping[str, str]) -> None:
     """Keep an answer. Nothing of the question itself is written down: URLs may hold passwords."""
     fields = tuple(Field(name, value) for name, value in sorted(said.items()))
-    world.store.record(_key(kind, question), Record(outputs, encode_fields(fields), kind, 0.0, log=False))
+    store.record(_key(kind, question), Record(outputs, encode_fields(fields), kind, 0.0, log=False))
 
 
 def _key(kind: str, question: tuple[str, ...]) -> Digest:

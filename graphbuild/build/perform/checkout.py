@@ -58,13 +58,13 @@ def _ask(action: Checkout, world: World) -> Resolved:
     """What a name stands for there now; under `--offline` what it stood for when that was asked last."""
     question = (action.url, action.ref)
     if world.settings.offline:
-        known = answered(world, "git", question)
+        known = answered(world.store, "git", question)
         if known is None:
             raise _offline(action)
         return Resolved(known[1]["commit"], known[1]["name"])
     with world.store.scratch() as folder:
         found = _git(action, folder, world).resolve(action.ref)
-    remember(world, "git", question, Outputs(), {"commit": found.commit, "name": found.name})
+    remember(world.store, "git", question, Outputs(), {"commit": found.commit, "name": found.name})
     return found
 
 

@@ -69,7 +69,7 @@ def _latest(url: str, limit: int, world: World) -> Came:
             return before
         writer.commit(came.digest, came.size)
     known = {"place": came.validator.place, "etag": came.validator.etag} if came.validator else {}
-    remember(world, "fetch", (url,), Outputs((), blob=came.digest, size=came.size), known)
+    remember(world.store, "fetch", (url,), Outputs((), blob=came.digest, size=came.size), known)
     return came
 
 
@@ -79,7 +79,7 @@ def _gave(url: str, digest: Digest, world: World) -> bool:
 
 
 def _before(url: str, world: World) -> Came | None:
-    known = answered(world, "fetch", (url,))
+    known = answered(world.store, "fetch", (url,))
     if known is None or known[0].blob is None:
         return None
     outputs, said = known

@@ -2,19 +2,25 @@
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from graphbuild.build.keys import Field, Fields
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.world import World
-from graphbuild.image.read import SourceImage, open_image
 from graphbuild.layers.cancel import Cancellable
 from graphbuild.layers.compression import open_stream
 from graphbuild.layers.tar_read import unpack
 from graphbuild.rules.actions import ImportImage, ImportTar
 from graphbuild.rules.refs import Ref, WorkspaceFile
 from graphbuild.store.actions import LayerOutput, Outputs
+from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Kind, encode_index
 from graphbuild.values.errors import mistake
+
+if TYPE_CHECKING:
+    from graphbuild.image.read import SourceImage
 
 
 def prepare_import(action: ImportTar | ImportImage, world: World) -> Prepared:
@@ -61,9 +67,11 @@ def _import_tar(path: Path, name: str, world: World) -> Outputs:
 
 def _prepare_image(action: ImportImage, world: World) -> Prepared:
     """An image is named by its manifest: the config's digest and the layers' are all that a key needs."""
+    from graphbuild.image.read import open_image
+
     if isinstance(action.source, WorkspaceFile) and world.inputs.kind(action.source.path) is Kind.DIRECTORY:
         path = world.inputs.root / action.source.path
-        world.inputs.watch(path / "index.json")
+        world.inputs.look(path / "index.json")
     else:
         path = content_of(action.source, world)[0]
     image = open_image(path, reference=action.reference, platform=action.platform, source=name_of(action.source))
@@ -71,16 +79,21 @@ def _prepare_image(action: ImportImage, world: World) -> Prepared:
         Field("action", "import-image"),
         Field("config", repr(image.config)),
         Field("layers", [str(layer.diff_id) for layer in image.layers]),
+        Field("history", [msgspec.to_builtins(past) for past in image.history]),
         Field("epoch", world.settings.epoch),
     )
     return Prepared(fields, lambda task: _import_image(image, name_of(action.source), world, task))
 
 
-def _import_image(image: SourceImage, name: str, world: World, task: Task) -> Outputs:
+def _import_image(image: "SourceImage", name: str, world: World, task: Task) -> Outputs:
     layers: list[LayerOutput] = []
+    trees: list[Digest | None] = []
     for number, layer in enumerate(image.layers):
         task.progress(number, len(image.layers), "layers")
         tree = world.forms.adopt(partial(image.open_layer, number), layer.diff_id, f"{name} layer {number}")
+        trees.append(tree)
         if tree is not None:
             layers.append(LayerOutput(tree, layer.diff_id))
-    return Outputs(tuple(layers), config=image.config, size=sum(layer.size for layer in image.layers))
+    above = iter(trees)
+    history = tuple((None if past.empty else next(above), past) for past in image.history)
+    return Outputs(tuple(layers), config=image.config, size=sum(layer.size for layer in image.layers), history=history)

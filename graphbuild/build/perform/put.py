@@ -209,7 +209,7 @@ def tree_of(tree: Folder | StackTree, world: World) -> Tree:
 
 def _folder_tree(tree: Folder, world: World) -> FolderTree:
     root = os.fsencode(os.path.normpath(world.inputs.root / tree.path))
-    if world.inputs.watch(root) is None:
+    if world.inputs.look(root) is None:
         raise mistake(f"no such folder: {tree.path}")
     return FolderTree(world.inputs, root, _patterns(tree.ignore) or Patterns(()))
 

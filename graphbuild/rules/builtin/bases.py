@@ -1,4 +1,4 @@
-"""Bases: `scratch` (nothing), `tar` (a root file system), `oci` (an image from a layout or an archive)."""
+"""Bases: `scratch` (nothing), `tar` (a root file system), `oci` (an image from a layout or an archive), `image` (one of a registry), `git`."""
 
 import re
 from typing import Annotated
@@ -13,10 +13,13 @@ from graphbuild.rules import (
     Fetch,
     ImportImage,
     ImportTar,
+    LockContext,
+    Pull,
     Ref,
     Rule,
     Snapshot,
     WorkspaceFile,
+    parse_digest,
 )
 
 _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
@@ -41,6 +44,13 @@ class Oci(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Annotated[str, Meta(description="Where to download the archive instead; http or https.")] = ""
     sha256: Annotated[str, Meta(description="The digest of what `url` serves, 64 hex digits; needed with it.")] = ""
     reference: Annotated[str, Meta(description="A tag or a digest; needed where the source holds several images.")] = ""
+    platform: Annotated[str, Meta(description="os/arch[/variant]; this machine's by default.")] = ""
+
+
+class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An image of a registry, pinned in build.lock."""
+
+    reference: Annotated[str, Meta(description="[host/]path[:tag][@digest], as for `docker pull`.")]
     platform: Annotated[str, Meta(description="os/arch[/variant]; this machine's by default.")] = ""
 
 
@@ -89,6 +99,21 @@ def oci(context: Context, attributes: Oci) -> Analysis:
     return Analysis((*fetch, ("import", ImportImage(source, attributes.reference, attributes.platform))), (snapshot,))
 
 
+def image(context: Context, attributes: Image) -> Analysis:
+    digest = attributes.reference.partition("@")[2] or (context.lock or {}).get("version", "")
+    try:
+        parse_digest(digest)
+    except ValueError:
+        raise context.mistake(f"{attributes.reference} is not pinned in build.lock", "image", hint="run `graphbuild lock`") from None
+    pulled = context.ref("pull")
+    snapshot = Snapshot((pulled,), (pulled, *context.snapshot.config))
+    return Analysis((("pull", Pull(attributes.reference, digest, attributes.platform)),), (snapshot,))
+
+
+def _pin(context: LockContext, attributes: Image) -> dict[str, str]:
+    return {"name": attributes.reference, "version": context.pin_image(attributes.reference)}
+
+
 def git(context: Context, attributes: Git) -> Analysis:
     if not re.fullmatch("[0-9a-f]*", attributes.commit):
         raise context.mistake(f"{attributes.commit!r} is not the name of a commit", "git", "commit", hint="hex digits")
@@ -110,6 +135,16 @@ RULES = (
         oci,
         short="path",
         doc="An image from an OCI layout folder, an OCI archive or a `docker save` archive, with its config.",
+    ),
+    Rule(
+        "image",
+        "base",
+        Image,
+        image,
+        short="reference",
+        lock=_pin,
+        lock_key=lambda attributes: attributes.reference,
+        doc="An image of a registry, with its config; pinned by its digest in build.lock, for all of its platforms.",
     ),
     Rule("git", "base", Git, git, short="url", doc="A git repository's files, owned by root: to copy from, or to mount."),
 )

@@ -12,6 +12,7 @@ from graphbuild.rules import Image as ImageAction
 _PORT = re.compile(r"([0-9]{1,5})(-[0-9]{1,5})?(/(tcp|udp|sctp))?")
 _TAG = re.compile(r"[a-z0-9]+([._/:@-]+[A-Za-z0-9_]+)*", re.IGNORECASE)
 
+_NAMESPACE = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")  # containerd's identifiers
 _LONGEST = 1e9  # seconds; in nanoseconds it still fits the 64 bits that runtimes have for it
 
 
@@ -47,11 +48,13 @@ class ImageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class To(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where to write the image; several may be said, and none."""
+    """Where the image is to be; several places may be said, and none."""
 
     oci: Annotated[str, Meta(description="An OCI layout: a folder of the package.")] = ""
     archive: Annotated[str, Meta(description="The same as an archive.")] = ""
-    docker: Annotated[str, Meta(description="An archive that `docker load` reads.")] = ""
+    docker: Annotated[str, Meta(description="An archive that `docker load` reads; or `daemon`: Docker itself has the image.")] = ""
+    podman: Annotated[Literal["", "storage"], Meta(description="`storage`: Podman has the image.")] = ""
+    containerd: Annotated[str, Meta(description="containerd has the image, in this namespace: k8s.io.")] = ""
 
 
 class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,7 +126,11 @@ def image(context: Context, attributes: Image) -> Analysis:
     for index, tag in enumerate(attributes.tags):
         if not _TAG.fullmatch(tag):
             raise context.mistake(f"{tag!r} is not an image reference", "image", "tags", index, hint="for example registry.example/web:1.0")
-    formats = (("oci", attributes.to.oci), ("oci-archive", attributes.to.archive), ("docker", attributes.to.docker))
+    to = attributes.to
+    engines = (("docker", to.docker == "daemon"), ("podman", to.podman), (f"containerd:{to.containerd}", to.containerd))
+    if to.containerd and not _NAMESPACE.fullmatch(to.containerd):
+        raise context.mistake(f"{to.containerd!r} is not a namespace of containerd", "image", "to", "containerd", hint="such as k8s.io")
+    formats = (("oci", to.oci), ("oci-archive", to.archive), ("docker", "" if to.docker == "daemon" else to.docker))
     below = context.snapshot
     action = ImageAction(
         below.layers,
@@ -132,6 +139,7 @@ def image(context: Context, attributes: Image) -> Analysis:
         tuple(sorted(attributes.annotations.items())),
         attributes.compression,
         tuple(ImageExport(format_, context.path(path)) for format_, path in formats if path),
+        tuple(kind for kind, wanted in engines if wanted),
     )
     return Analysis((("image", action),), (ImageProvider(context.ref("image")), below))
 

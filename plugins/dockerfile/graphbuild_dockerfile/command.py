@@ -62,7 +62,7 @@ def run(host: Host, options: "Namespace") -> int:
         "target": options.target,
         "args": arguments,
         "contexts": contexts,
-        "labels": dict(_pair(text, "--label") for text in options.label),
+        "labels": dict(pair(text, "--label") for text in options.label),
         "network": "none" if options.network == "none" else "host",
         "platform": options.platform,
     }
@@ -118,7 +118,7 @@ def _check(options: "Namespace", file: str, arguments: Mapping[str, str], host: 
     return 1 if found else 0
 
 
-def _pair(text: str, flag: str) -> tuple[str, str]:
+def pair(text: str, flag: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name:
         raise mistake(f"{flag} {text!r} is not NAME=VALUE")

@@ -227,7 +227,7 @@ class _Converter:
                     self._command(action, instruction, walked.config),
                     walked.config,
                     lambda layers: self._stack(layers, name),
-                    alike=self._has_image(action.layers),
+                    on_image=self._has_image(action.layers),
                 )
                 data |= attributes
             elif isinstance(action, Put):

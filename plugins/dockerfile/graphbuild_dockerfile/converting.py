@@ -30,6 +30,8 @@ def declare(parser: "ArgumentParser") -> None:
     add("--target", metavar="STAGE", default="", help="the stage that becomes the image (default: the last)")
     add("--build-arg", metavar="NAME[=VALUE]", action="append", default=[], help="the value of an ARG; without one, the environment's")
     add("--build-context", metavar="NAME=PLACE", action="append", default=[], help="what FROM NAME and --from=NAME stand for")
+    add("--label", metavar="NAME=VALUE", action="append", default=[], help="a label for the image")
+    add("--platform", metavar="OS/ARCH", default="", help="the platform that it is for")
     add("--keep", action="store_true", help="leave a stage that does not convert to the Dockerfile")
 
 
@@ -109,8 +111,9 @@ class _Source:
     """A Dockerfile and what it is given."""
 
     def __init__(self, text: str, file: str, context: str, places: _Places, host: Host, options: "Namespace") -> None:
-        from graphbuild_dockerfile.command import add_context, arguments_of
+        from graphbuild_dockerfile.command import add_context, arguments_of, pair
 
+        self.labels = dict(pair(text, "--label") for text in options.label)
         self.program: Program = parse(text, file)
         self.text = text
         self.file, self.context, self.places, self.host = file, context, places, host
@@ -144,7 +147,7 @@ class _Source:
                 folders[named[name].path] = self.places.of(place)
                 ignored = os.path.join(place, ".dockerignore")
                 ignores[named[name].path] = self.places.file(ignored) if os.path.isfile(ignored) else ""
-        given = Given(folder, configs, named, platform=self.host.platform, target=options.target)
+        given = Given(folder, configs, named, platform=self.host.platform, wanted=options.platform, target=options.target)
         for name in missing_images(self.program, given, self.args):
             targets[name] = _to_do(name)
         own = ("build.lock", posixpath.basename(options.output) or "build.yaml") if folders[folder.path] == "." else ()
@@ -175,7 +178,13 @@ class _Source:
         return found[-1]
 
     def evaluated(self, args: Mapping[str, str]) -> Evaluation:
-        return evaluate(self.program, self.given, args)
+        """Every stage; that of the image with the labels of the command line."""
+        found = evaluate(self.program, self.given, args)
+        stages = list(found.stages)
+        config = stages[self.target].config
+        labels = tuple(sorted({**dict(config.labels), **self.labels}.items()))
+        stages[self.target] = msgspec.structs.replace(stages[self.target], config=msgspec.structs.replace(config, labels=labels))
+        return msgspec.structs.replace(found, stages=tuple(stages))
 
     def converted(self) -> tuple[Package, list[str], dict[str, str]]:
         """The package, the lines at its beginning and its variables."""
@@ -252,6 +261,9 @@ class _Source:
         fixed = [*symbols.written, *(name for name in symbols.values if name not in wanted and name not in PROXIES)]
         if fixed:
             lines.append(f"# Written out where they are used: ARG {', '.join(fixed)}.")
+        proxies = [name for name in self.args if name.upper() in PROXIES and name not in symbols.written and name not in symbols.values]
+        if proxies:
+            lines.append(f"# Proxies are those of whoever builds: {', '.join(proxies)} is not written down.")
         if symbols.unset:
             lines.append(f"# Without a value, and seen by no step: ARG {', '.join(symbols.unset)}.")
         return lines

@@ -45,7 +45,9 @@ def copy(said: Copy | Add, state: State, stage: Stage, stages: "Stages") -> None
         exclude=said.exclude,
         base=() if said.link and not mode else state.layers,  # BuildKit does not link where it changes modes
     )
-    stages.layer(put, node.keyword, node, state)
+    owner, bits = f" --chown={put.owner}" if put.owner else "", f" --chmod={mode}" if mode else ""
+    names = [*sources, *(f"<<{document.name}" for document in said.documents)]
+    stages.layer(put, node.keyword, node, state, f"{node.keyword}{owner}{bits} {' '.join(names)} {to} # buildkit")
 
 
 def _mode(text: str, node: Node, stages: "Stages") -> str:

@@ -69,6 +69,7 @@ class Given(msgspec.Struct, frozen=True):
     folders: Mapping[str, Folder] = {}
     network: str = "host"
     platform: str = "linux/amd64"
+    wanted: str = ""  # platform that it is for, if another
     target: str = ""
 
 
@@ -99,7 +100,7 @@ def evaluate(program: Program, given: Given, args: Mapping[str, str]) -> Evaluat
     bases = {**given.bases, **dict.fromkeys(missing_images(program, given, args), UNKNOWN)}
     plan.context = msgspec.structs.replace(plan.context, reader=_Reader(bases))
     contexts: dict[str, Snapshot | Folder] = {name: Snapshot((base_ref(name),), (base_ref(name),)) for name in bases}
-    request = Request(given.folder, given.target, args, {**contexts, **given.folders}, given.network, given.platform)
+    request = Request(given.folder, given.target, args, {**contexts, **given.folders}, given.network, given.platform, given.wanted)
     stages = Stages(program, request, plan)
     results = []
     for stage in program.stages:
@@ -128,7 +129,7 @@ def _plan(program: Program, given: Given) -> tuple[Plan, list[Walked]]:
 def missing_images(program: Program, given: Given, args: Mapping[str, str]) -> list[str]:
     """The names of images that are neither stages nor given, in the order of the file."""
     plan, _ = _plan(program, given)
-    stages = Stages(program, Request(given.folder, given.target, args, {}, given.network, given.platform), plan)
+    stages = Stages(program, Request(given.folder, given.target, args, {}, given.network, given.platform, given.wanted), plan)
     known = {familiar(name) for name in (*given.bases, *given.folders)}
     found: dict[str, str] = {}
     for stage in program.stages:

@@ -32,6 +32,11 @@ from graphbuild_dockerfile.remotes import without_password
 Data = dict[str, Any]
 Stack = Callable[[tuple[Ref, ...]], str]  # the target that offers a stack
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_AROUND = re.compile(
+    r"(\b|/)(print)?env\s*($|[|>;&)])|\benviron\b|\b(SOURCE_DATE_EPOCH|SSH_AUTH_SOCK|HOSTNAME|hostname)\b"  # its environment and names
+    r"|\$\$|/proc/|/sys/|/etc/hosts\b"
+    r"|\b(capsh|mount|setfattr|setpriv|su|sudo|syscall)\b"  # its rights, and attributes of files
+)
 _WILD = re.compile(r"[*?\[\\]")
 
 
@@ -51,22 +56,30 @@ class Around(msgspec.Struct, frozen=True):
     chosen: list[str]  # own files that wildcards would take: filled as they are seen
 
 
-def run_data(action: Run, command: str | list[str], config: Config, stack: Stack, *, alike: bool) -> Data:
-    """A step that runs. `config` flows down to it. Where it is not `alike`, it asks for what only a RUN of Docker finds."""
+def run_data(action: Run, command: str | list[str], config: Config, stack: Stack, *, on_image: bool) -> Data:
+    """A step that runs. `config` flows down to it; `on_image`: it stands on one, which has what Docker makes for a RUN and leaves behind."""
     if not command:
         raise NotSaid("an empty command does not convert")
     (own,) = action.config
     assert isinstance(own, Config)
     flowing = dict(config.env)
     env = {key: value for key, value in own.env if flowing.get(key) != value}
+    env |= {key: value for key, value in action.proxies if key not in env and key.swapcase() in env}  # declared in one spelling
     said: Data = {"command": command} | ({"env": env} if env else {})
-    if config.user.partition(":")[0] not in ("", "root", "0") or not alike:
+    if not on_image or config.user.partition(":")[0] not in ("", "root", "0") or _looks_around(action):
         said["like_docker"] = True
     data: Data = {"run": said if len(said) > 1 else command}
     visible = {mount.to: mount for mount in action.mounts if mount.to}  # the last one at a place
     mounts = [mount for mount in action.mounts if not mount.to or visible[mount.to] is mount]
     data |= {"mounts": [mount_data(mount, stack) for mount in mounts]} if mounts else {}
     return data | ({"network": "host"} if action.network == "host" else {})
+
+
+def _looks_around(action: Run) -> bool:
+    """Whether a command may write down what a step of a build.yaml finds otherwise than a RUN of Docker: then it is to find the same."""
+    text = action.command if isinstance(action.command, str) else " ".join(action.command)
+    hides = any(isinstance(mount, TmpfsMount) for mount in action.mounts)  # and has the mode of what it hides
+    return _AROUND.search(text) is not None or (hides and re.search(r"\b(stat|ls|find)\b", text) is not None)
 
 
 def mount_data(mount: Mount, stack: Stack) -> Data:

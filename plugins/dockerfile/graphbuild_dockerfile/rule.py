@@ -19,6 +19,7 @@ from graphbuild.rules import (
 )
 
 if TYPE_CHECKING:
+    from graphbuild_dockerfile.program import Program
     from graphbuild_dockerfile.stages import Request, Stages
 
 
@@ -73,8 +74,17 @@ def dockerfile(context: Context, attributes: Dockerfile) -> Analysis:
     labels = dict(state.config.labels) | attributes.labels
     state.change(labels=tuple(sorted(labels.items())))
     needs = tuple(need for snapshot in request.contexts.values() if isinstance(snapshot, Snapshot) for need in snapshot.needs)
-    snapshot = Snapshot(state.layers, (state.config,), needs)
-    return Analysis(tuple(plan.actions), (snapshot,), tuple(plan.origins), _warnings(stages, request))
+    snapshot = Snapshot(state.layers, (*state.history, state.config), needs)
+    return Analysis(tuple(plan.actions), (snapshot,), tuple(plan.origins), _warnings(stages, request), _notices(program))
+
+
+def _notices(program: "Program") -> tuple[str, ...]:
+    syntax = program.directives.syntax
+    return (
+        (f"{program.file}: # syntax={syntax} is not fetched: graphbuild reads the language of its stable channel by itself",)
+        if syntax
+        else ()
+    )
 
 
 def _warnings(stages: "Stages", request: "Request") -> tuple[Problem, ...]:

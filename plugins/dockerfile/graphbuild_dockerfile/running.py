@@ -64,8 +64,14 @@ def run(said: Run, state: State, stage: Stage, stages: "Stages") -> None:
         like_docker=True,
         proxies=proxies(stages.request.args),
     )
-    ref = stages.plan.add(state.action("RUN"), action, node)
-    state.layers = (*state.layers, ref)
+    stages.layer(action, "RUN", node, state, _history(command if said.command.shell else said.command.words, state))
+
+
+def _history(command: str | tuple[str, ...], state: State) -> str:
+    """A RUN in the history: its ARGs, and what is executed."""
+    arguments = [f"{name}={state.env.get(name, value or '')}" for name, value in state.args.items()]
+    words = (*state.shell, command) if isinstance(command, str) else command
+    return " ".join(("RUN", *([f"|{len(arguments)}"] if arguments else []), *arguments, *words, "# buildkit"))
 
 
 def _command(said: Run, state: State, stages: "Stages", mounts: list[Mount]) -> str | tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from graphbuild.rules import Checkout, Config, Folder, GraphbuildError, Pick, Put, Ref, Snapshot, StackTree
+from graphbuild.rules import Action, Checkout, Config, Folder, GraphbuildError, Pick, Put, Ref, Snapshot, StackTree
 from graphbuild_dockerfile import configuring, copying, running
 from graphbuild_dockerfile.bases import is_image_name, parse_platform
 from graphbuild_dockerfile.environment import PATH, predefined
@@ -204,7 +204,7 @@ class Stages:
         known = self._snapshots.get(name)
         if known is None:
             config = self.plan.context.config_of(source)
-            known = self._snapshots[name] = self._with_path(State(name, config, dict(config.env), source.layers))
+            known = self._snapshots[name] = self._with_path(State(name, config, dict(config.env), source.layers, history=source.config))
         return child(known, name)
 
     def _with_path(self, state: State) -> State:
@@ -238,11 +238,12 @@ class Stages:
             if value is None:
                 value = self.globals.get(name) if argument.value is None else self.expand(argument.value, state, said.node)
             state.args[name] = value
+            state.note(f"ARG {name}" if value is None else f"ARG {name}={value}")
             if value is not None:
                 state.env[name] = value
 
-    def layer(self, put: Put, keyword: str, node: Node, state: State) -> Ref:
-        """Add what is put into the stage's files as its next layer."""
-        ref = self.plan.add(state.action(keyword), put, node)
+    def layer(self, action: Action, keyword: str, node: Node, state: State, history: str) -> None:
+        """Add what an action makes as the stage's next layer."""
+        ref = self.plan.add(state.action(keyword), action, node)
         state.layers = (*state.layers, ref)
-        return ref
+        state.note(history, ref)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from graphbuild.rules import Action, Config, Context, GraphbuildError, Origin, Problem, Ref
+from graphbuild.rules import Action, Config, ConfigExpression, Context, GraphbuildError, HistoryEntry, Origin, Problem, Ref
 from graphbuild_dockerfile.instructions import Instruction
 from graphbuild_dockerfile.text import Node
 
@@ -33,13 +33,17 @@ class Plan:
 
 
 class State(msgspec.Struct):
-    """`env` is what an instruction sees: ENV and ARG by one name, whichever came last. `args` are the declared ARGs with their values."""
+    """`env` is what an instruction sees: ENV and ARG by one name, whichever came last. `args` are the declared ARGs with their values.
+
+    `history` is what the image's history says of it all, as BuildKit writes it.
+    """
 
     name: str
     config: Config
     env: dict[str, str]
     layers: tuple[Ref, ...] = ()
     args: dict[str, str | None] = {}
+    history: ConfigExpression = ()
     number: int = 0  # of the instruction that is walked, from 1
     cmd_set: bool = False
 
@@ -51,6 +55,15 @@ class State(msgspec.Struct):
         """Change the config."""
         self.config = msgspec.structs.replace(self.config, **changes)
 
+    def note(self, text: str, layer: Ref | None = None) -> None:
+        """Say something in the image's history: of a layer, or of the config alone."""
+        self.history = (*self.history, HistoryEntry(text, layer))
+
+    @property
+    def shell(self) -> tuple[str, ...]:
+        """What executes a command that is a text."""
+        return self.config.shell or ("/bin/sh", "-c")
+
     @property
     def workdir(self) -> str:
         return self.config.workdir or "/"
@@ -58,7 +71,7 @@ class State(msgspec.Struct):
 
 def child(parent: State, name: str) -> State:
     """A stage that begins where another ends."""
-    return State(name, parent.config, dict(parent.env), parent.layers, dict(parent.args))
+    return State(name, parent.config, dict(parent.env), parent.layers, dict(parent.args), parent.history)
 
 
 def problem(node: Node, file: str, message: str, hint: str = "") -> GraphbuildError:

@@ -148,6 +148,35 @@ def test_other_users_than_root_may_want_sudo(folder: Folder):
     assert [step["run"] for step in found["steps"].values()] == [{"command": "sudo x", "like_docker": True}, "y"]
 
 
+@pytest.mark.parametrize(
+    "command", ["env | sort", "test $$ = 1", "cat /proc/1/status", "printenv", "hostname > /x", "setfattr -n user.a /f"]
+)
+def test_what_a_command_may_look_at_is_as_docker_has_it(folder: Folder, command: str):
+    said = folder.convert(f"FROM base\nRUN {command}\n")
+    assert "like_docker: true" in said
+
+
+@pytest.mark.parametrize("command", ["make environment", "env A=b make", "/usr/bin/env python3 x.py", "echo process > /sysroot"])
+def test_an_ordinary_command_stays_one(folder: Folder, command: str):
+    assert "like_docker" not in folder.convert(f"FROM base\nRUN {command}\n")
+
+
+def test_proxies_are_not_written_down_which_is_said(folder: Folder):
+    text = "FROM base\nARG NO_PROXY\nRUN make\n"
+    said = folder.convert(text, "--build-arg", "http_proxy=http://proxy", "--build-arg", "NO_PROXY=localhost")
+    assert "# Proxies are those of whoever builds: http_proxy is not written down.\n" in said
+    assert "env: {NO_PROXY: localhost, no_proxy: localhost}" in said
+
+
+def test_labels_and_a_platform_of_the_command_line(folder: Folder):
+    text = "FROM scratch\nARG TARGETARCH TARGETVARIANT\nLABEL arch=$TARGETARCH-$TARGETVARIANT a=b\n"
+    said = folder.convert(text, "--label", "a=c", "--label", "d=e", "--platform", "linux/arm/v7")
+    made = yaml.safe_load(said)
+    (output,) = made["outputs"].values()
+    assert output["image"]["config"]["labels"] == {"a": "c", "arch": "${TARGETARCH}-${TARGETVARIANT}", "d": "e"}
+    assert made["vars"] == {"TARGETARCH": "arm", "TARGETVARIANT": "v7"}
+
+
 def test_triggers_of_the_base_are_written_out(folder: Folder):
     image(folder.path / "base", OnBuild=["COPY a /a"])
     text = folder.convert("FROM base\n", "--build-context", "base=oci-layout://base")

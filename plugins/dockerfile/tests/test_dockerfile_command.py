@@ -59,6 +59,44 @@ def test_a_tree_comes_out_as_a_folder(context):
     assert "MaintainerDeprecated" in done.stderr
 
 
+def test_explain_names_the_instruction_and_its_line(context):
+    words = ("web", "-o", "dir:out", "--explain")
+    before = run(context, *words)
+    assert (before.returncode, "was never built" in before.stderr) == (1, True)
+    assert run(context, *words[:-1]).returncode == 0
+    (context / "web" / "a").write_text("another\n")
+    assert run(context, *words[:-1]).returncode == 0
+    said = run(context, *words).stdout
+    assert "//:web files/1 COPY: built in" in said
+    assert "\n  web/Dockerfile:2: COPY a /a\n  because file /a changed" in said
+    assert "\n  web/Dockerfile:4: COPY --from=files /a /b\n" in said
+
+
+def test_a_syntax_is_accepted_and_ignored_with_a_word(context):
+    (context / "web" / "Dockerfile").write_text("# syntax=docker/dockerfile:1\nFROM scratch AS one\nCOPY a /a\n")
+    rule = "{dockerfile: {context: web, target: one}}"
+    (context / "build.yaml").write_text(f"steps: {{one: {rule}, two: {rule}}}\n")
+    said = run(context, "web", "-o", "dir:out")
+    word = "web/Dockerfile: # syntax=docker/dockerfile:1 is not fetched"
+    assert (said.returncode, said.stderr.count(word)) == (0, 1)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(context), "GRAPHBUILD_STORE": str(context / "store")}
+    command = [sys.executable, "-m", "graphbuild", "run", ":one", ":two"]
+    both = subprocess.run(command, cwd=context, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (both.returncode, both.stderr.count(word)) == (0, 1)
+
+
+def test_a_dry_run_names_the_instruction(context):
+    assert "COPY\n          web/Dockerfile:2: COPY a /a\n          it was never built here\n" in run(context, "web", "-n").stdout
+
+
+def test_a_failure_names_the_instruction(context):
+    (context / "web" / "Dockerfile").write_text('FROM scratch\nRUN ["/missing", \\\n  "word"]\n')
+    done = run(context, "web")
+    assert done.returncode == 1
+    assert "web/Dockerfile:2\n" in done.stderr
+    assert '  instruction: RUN ["/missing", "word"]\n' in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

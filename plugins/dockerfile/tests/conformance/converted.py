@@ -15,7 +15,7 @@ from judge import Verdict, verdict_of
 from ours import Done
 
 _ROOT = Path(__file__).parents[4]
-_CONVERTS = ("--build-arg", "--target")
+_CONVERTS = ("--build-arg", "--target", "--label", "--platform")
 _RUNS = ("--secret", "--ssh")
 
 

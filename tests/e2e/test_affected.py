@@ -1,0 +1,139 @@
+"""`graphbuild affected`: what changed between two git states, by content: none is missed, and none is named whose inputs are the same.
+
+The judge is a build: after an edit, a target whose image comes out differently must be named; a target that is named must read, or stand
+on something that reads, what was edited.
+"""
+
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_parts import Edits, edit_names, manifests, written
+from workspaces import Workspace
+
+SEEDS, EDITS = 3, 8  # with 4,000 targets and 200 edits: benchmarks/
+
+IMAGES = {"dist": "//:image", "dist2": "//:built", **{f"svc/{name}/dist": f"//svc/{name}:image" for name in ("one", "two", "three")}}
+
+
+def git(root: Path, *words: str) -> str:
+    command = ["git", "-C", str(root), "-c", "user.name=n", "-c", "user.email=e@example.org", *words]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+def repository(ws: Workspace) -> Workspace:
+    ws.write({".gitignore": "dist*\nout\n"})
+    git(ws.root, "init", "-q")
+    return committed(ws)
+
+
+def committed(ws: Workspace) -> Workspace:
+    git(ws.root, "add", "-A")
+    git(ws.root, "commit", "-q", "--allow-empty", "-m", "state")
+    return ws
+
+
+def named(ws: Workspace, *words: str) -> set[str]:
+    return set(ws.ok("affected", "--since", "HEAD", *words).out.split())
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_what_comes_out_differently_is_named(workspaces: Callable[..., Workspace], seed: int):
+    ws = repository(written(workspaces("ws")))
+    chance = random.Random(seed)
+    edits = Edits(ws.root, chance)
+    ws.run("//...", "-k")
+    before = manifests(ws.root)
+    names = [name for name in edit_names() if not name.startswith(("output", "package"))]
+    for name in chance.sample(names, EDITS):
+        getattr(edits, name)()
+        said = named(ws)
+        ws.run("//...", "-k")
+        after = manifests(ws.root)
+        different = {label for folder, label in IMAGES.items() if before.get(folder) != after.get(folder)}
+        assert different <= said, name
+        assert said - {":code"} <= reach(name, git(ws.root, "status", "--porcelain", "-z")), name
+        committed(ws)
+        before = after
+
+
+def reach(edit: str, status: str) -> set[str]:
+    """The targets that read what was edited, or stand on what does."""
+    found: set[str] = set()
+    for path in [line[3:] for line in status.split("\0") if line]:
+        if path.startswith("svc/"):
+            service = path.split("/")[1]
+            if service in ("one", "two", "three"):
+                found |= {f"//svc/{service}:{name}" for name in ("code", "conf", "image")}
+            found |= {"//:sources", "//:image"}
+        elif path.startswith("base/"):
+            found |= {"//base:runtime", "//:sources", "//:image", *(f"//svc/{name}:image" for name in ("one", "two", "three"))}
+        elif path.startswith("docker/"):
+            found |= {"//:docker", "//:built"}
+        else:
+            raise AssertionError(f"{edit} changed {path}")
+    return found
+
+
+def test_nothing_changed_nothing_is_affected(workspaces: Callable[..., Workspace]):
+    ws = repository(written(workspaces("ws")))
+    assert named(ws) == set()
+    (ws.root / "svc/one/build.yaml").write_text((ws.root / "svc/one/build.yaml").read_text() + "# a comment\n")
+    (ws.root / "svc/one/unread.txt").write_text("nobody reads it")
+    (ws.root / "svc/one/src/main.py").touch()
+    assert named(ws) == set()
+
+
+def test_a_source_affects_what_reads_it_and_what_stands_on_that(workspaces: Callable[..., Workspace]):
+    ws = repository(written(workspaces("ws")))
+    (ws.root / "svc/one/src/main.py").write_text("changed")
+    assert named(ws) == {"//svc/one:code", "//svc/one:image", "//:sources", "//:image"}
+    assert named(ws, "--outputs") == {"//svc/one:image", "//:image"}
+    assert named(ws, "//svc/...") == {"//svc/one:code", "//svc/one:image"}
+
+
+def test_only_the_affected_are_built(workspaces: Callable[..., Workspace]):
+    ws = repository(written(workspaces("ws")))
+    (ws.root / "svc/two/src/main.py").write_text("changed")
+    done = ws.run("//svc/...", "--affected-since", "HEAD")
+    assert "//svc/two:image" in done.err
+    assert "//svc/one:image" not in done.err
+    committed(ws)
+    assert "built" not in ws.run("//svc/...", "--affected-since", "HEAD").err.replace("0 built", "")
+
+
+def test_what_is_new_and_what_is_gone(workspaces: Callable[..., Workspace]):
+    ws = repository(written(workspaces("ws")))
+    (ws.root / "svc/four").mkdir()
+    (ws.root / "svc/four/build.yaml").write_text((ws.root / "svc/one/build.yaml").read_text())
+    (ws.root / "svc/four/src").mkdir()
+    (ws.root / "svc/four/src/a.txt").write_text("a")
+    (ws.root / "svc/four/a.ini").write_text("a")
+    for path in sorted((ws.root / "svc/three").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    said = ws.ok("affected", "--since", "HEAD", "--json").out
+    assert '"//svc/four:image"' in said
+    assert '"gone": ["//svc/three:code", "//svc/three:conf", "//svc/three:image"]' in said
+
+
+def test_mistakes(workspaces: Callable[..., Workspace]):
+    ws = written(workspaces("ws"))
+    assert "git" in ws.fails("affected", "--since", "HEAD", code=2)
+    repository(ws)
+    assert "git knows no commit nowhere" in ws.fails("affected", "--since", "nowhere", code=2)
+    assert "is no revision" in ws.fails("affected", "--since=--upload-pack=x", code=2)
+    (ws.root / "build.yaml").write_text("steps: {")
+    assert "build.yaml:1" in ws.fails("affected", "--since", "HEAD", code=2)
+
+
+def test_a_broken_past_affects_everything(workspaces: Callable[..., Workspace]):
+    ws = written(workspaces("ws"))
+    good = (ws.root / "build.yaml").read_text()
+    (ws.root / "build.yaml").write_text("steps: {")
+    repository(ws)
+    (ws.root / "build.yaml").write_text(good)
+    done = ws.ok("affected", "--since", "HEAD", "--outputs")
+    assert "everything counts as affected" in done.err
+    assert set(done.out.split()) == set(IMAGES.values())
