@@ -40,7 +40,8 @@ def _names(text: str) -> list[str]:
 def save(
     library: Library, images: Sequence[tuple[StoredImage, tuple[str, ...]]], format_: Format, codec: str, destination: Path
 ) -> list[Digest]:
-    """Write images, with those names, into one archive or layout. Returns their manifests' digests."""
+    """Write images, with those names, into one archive or layout. Returns their manifests' digests. A docker archive's layers are never packed."""
+    codec = "none" if format_ == "docker" else codec
     return write_images([content(library, image, names, codec) for image, names in images], format_, codec, destination)
 
 

@@ -9,10 +9,11 @@ import msgspec
 
 from graphbuild.engine.library import Library
 from graphbuild.engine.packages import owner
-from graphbuild.image.model import History, ImageConfig
+from graphbuild.image.model import History, ImageConfig, RootFs, decode
 from graphbuild.layers.stack import Layer, Stack
 from graphbuild.layers.tar_read import read_index
 from graphbuild.store.images import StoredImage, StoredLayer
+from graphbuild.store.verify import check_folder
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import GraphbuildError, mistake
@@ -110,15 +111,17 @@ def damages(library: Library, image: StoredImage) -> Iterator[str]:
     """Recompute every digest of an image: what differs, a line each."""
     try:
         document = library.document(image)
-        about = library.about(image)
+        about = decode(document, ImageConfig)
     except GraphbuildError as error:
         yield error.problems[0].message
         return
+    except ValueError:  # its digest says so too, and better
+        about = ImageConfig("", "", RootFs("layers", ()))
     found = sha256(hashlib.sha256(document).hexdigest())
+    named = list(about.rootfs.diff_ids or ())
     if found != image.id:
         yield f"config {image.id.short}: its content has {found}"
-    named = list(about.rootfs.diff_ids or ())
-    if named != [str(layer.diff_id) for layer in image.layers]:
+    elif named != [str(layer.diff_id) for layer in image.layers]:
         yield f"config {image.id.short}: names other layers than the image has"
     for layer in image.layers:
         yield from _layer_damages(library, layer)
@@ -138,8 +141,15 @@ def _layer_damages(library: Library, layer: StoredLayer) -> Iterator[str]:
             entries = read_index(file, whiteouts=True, source=str(layer.diff_id))
         if entries != (list(library.store.index(layer.tree)) if layer.tree is not None else []):
             yield f"layer {layer.diff_id.short}: its index is not that of its tar"
-    except (GraphbuildError, KeyError) as error:
+    except KeyError:
+        yield f"layer {layer.diff_id.short}: its index is gone"
+        return
+    except (GraphbuildError, ValueError, OSError) as error:
         yield f"layer {layer.diff_id.short}: {error}"
+        return
+    folder = library.store.folder(layer.tree) if layer.tree is not None else None
+    if folder is not None and (damage := check_folder(folder, entries)):
+        yield f"layer {layer.diff_id.short}: in its folder {damage}"
 
 
 def _sha256(path: Path) -> Digest:

@@ -65,7 +65,9 @@ def _images(files: Files, source: str) -> tuple[_Image, ...]:
 def _is(image: _Image, reference: str) -> bool:
     digest = reference.partition("@")[2] or reference
     named = _NAMED.fullmatch(image.config)
-    return is_named(reference, image.repo_tags or ()) or (named is not None and digest == f"sha256:{named[1]}")
+    if named is not None and digest == f"sha256:{named[1]}":
+        return True
+    return not reference.startswith("sha256:") and is_named(reference, image.repo_tags or ())
 
 
 def _open(files: Files, image: _Image, platform: str, source: str) -> SourceImage:

@@ -247,16 +247,17 @@ def _union(folder: bytes, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 
 
 def _names(paths: list[bytes], folder: bytes) -> Iterator[bytes]:
-    """The names that sorted paths have in a folder: what is below each is skipped at once."""
+    """The names that sorted paths have in a folder, some twice: what is below each is skipped at once.
+
+    Between a folder and what is below it there may be others: `a`, `a-b`, `a/x`.
+    """
     prefix = folder + b"/" if folder else b""
     at = bisect_left(paths, prefix)
     while at < len(paths) and paths[at].startswith(prefix):
-        name = paths[at][len(prefix) :].partition(b"/")[0]
+        name, below, _ = paths[at][len(prefix) :].partition(b"/")
         if name:
             yield name
-        at = bisect_left(paths, prefix + name + b"0", at)  # past what is below it: "0" follows "/"
-        if not name:
-            at += 1
+        at = bisect_left(paths, prefix + name + b"0", at) if below else at + 1  # "0" follows "/"
 
 
 def _below(paths: list[bytes], prefix: bytes) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ records are decoded and what they name is looked up. What another process remove
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -99,7 +99,7 @@ def _message(root: Path, check: _Check) -> str:
             case "index":
                 return _check_index(path, check)
             case _:
-                return _check_folder(path, root / "index" / check.name.hex())
+                return _check_against_index(path, root / "index" / check.name.hex())
     except FileNotFoundError:
         return "it is missing"
     except (OSError, ValueError) as error:
@@ -126,13 +126,18 @@ def _check_index(path: Path, check: _Check) -> str:
     return ""
 
 
-def _check_folder(folder: Path, index: Path) -> str:
-    from graphbuild.layers.folder import scan
-
+def _check_against_index(folder: Path, index: Path) -> str:
     try:
         entries = decode_index(index.read_bytes())
     except (OSError, ValueError):
         return "its index is missing or damaged"
+    return check_folder(folder, entries)
+
+
+def check_folder(folder: Path, entries: Sequence[Entry]) -> str:
+    """What a layer's folder form has that its index has not, or the other way round; "" for nothing."""
+    from graphbuild.layers.folder import scan
+
     exact = _owns_all_ids()
     wanted = {entry.path: _comparable(entry, exact) for entry in entries}
     found = {entry.path: _comparable(entry, exact) for entry in scan(folder)}
@@ -192,9 +197,12 @@ def _verify_rows(root: Path, database: Database, *, repair: bool) -> Iterator[Da
     for image, references in database.all("SELECT id, refs FROM images"):
         missing = [name for name in split(references) if name not in there]
         if missing:
+            names = ", ".join(name for (name,) in database.all("SELECT name FROM names WHERE id = ? ORDER BY name", (image,)))
             _delete(database, "DELETE FROM images WHERE id = ?", image, repair=repair)
             _delete(database, "DELETE FROM names WHERE id = ?", image, repair=repair)
-            yield Damage("image", image.hex(), _missing(missing[0]))
+            yield Damage(
+                "image", image.hex(), f"{names or 'without a name'}: {_missing(missing[0])}; what no build makes, load or pull again"
+            )
 
 
 _WHOLE = """SELECT tree FROM layers WHERE tree IN (SELECT tree FROM folders)

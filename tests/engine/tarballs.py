@@ -84,7 +84,7 @@ TARBALLS: Mapping[str, Callable[[], bytes]] = {
     ),
     "owners": lambda: pack(
         folder("home", uid=1000, gid=1000, uname="bob", gname="bob"),
-        member("home/a", b"a", uid=65534, gid=4_000_000, mode=0o4755),
+        member("home/a", b"a", uid=65534, gid=4000, mode=0o4755),
         member("home/b", b"b", uid=1000, gid=50, mode=0o2711),
         folder("home/t", 0o3777, gid=12),
     ),

@@ -165,3 +165,11 @@ def _same_links(merged: Path, seen: Stack) -> None:
             one, other = (os.lstat(os.fsencode(layer.folder()) + b"/" + path) for path in (entry.path, entry.target))
             assert one.st_ino == other.st_ino
             assert stat.S_ISREG(os.lstat(os.fsencode(merged) + b"/" + entry.path).st_mode)
+
+
+def test_the_names_in_a_folder_whatever_sorts_between_it_and_what_is_below():
+    """`-`, `.` and a space come before the slash."""
+    below = [file(b"d/a/x"), file(b"d/a-b/y"), file(b"d/a.txt"), file(b"d/a b"), file(b"d/b/c/d"), file(b"d/b0")]
+    seen = stack(sorted(below, key=lambda entry: entry.path), [file(b"d/a-b/z"), whiteout(b"d/b")])
+    assert seen.names(b"d") == [b"a", b"a b", b"a-b", b"a.txt", b"b0"]
+    assert stack([folder(b"a"), file(b"a-b"), file(b"a/x")]).names(b"") == [b"a", b"a-b"]
