@@ -126,6 +126,8 @@ class History(msgspec.Struct, frozen=True, omit_defaults=True):
     created: str | None = None
     created_by: str | None = None
     empty_layer: bool | None = None
+    author: str | None = None
+    comment: str | None = None
 
 
 class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -169,12 +171,13 @@ def to_oci(config: Config, diff_ids: Iterable[Digest], history: Sequence[str], c
         created=time,
         author=config.author or None,
         variant=config.variant or None,
-        config=_container(config),
+        config=container_config(config),
         history=tuple(History(time, text) for text in history) or None,
     )
 
 
-def _container(config: Config) -> OciConfig:
+def container_config(config: Config) -> OciConfig:
+    """The `config` object for what a container starts with."""
     return OciConfig(
         user=config.user or None,
         exposed_ports={port: {} for port in config.expose} or None,
