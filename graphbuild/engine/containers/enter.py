@@ -65,17 +65,20 @@ def start(state: State, request: Request, ends: Sequence[int]) -> Entered:
     if target is None:
         raise failed("the container is not running")
     ours, theirs = socket.socketpair()
-    guide = os.fork()
-    if not guide:
-        _guide(state, target, request, ends, theirs)
-    theirs.close()
-    for number in {*ends, target}:
-        os.close(number)
-    groups.enter(state.groups, guide)  # takes milliseconds, in which the guide looks around
-    with contextlib.suppress(BrokenPipeError):
-        ours.send(b"1")
     with ours:
-        answer, descriptors, _, _ = socket.recv_fds(ours, _LARGEST_ANSWER, 1)
+        try:
+            guide = os.fork()
+            if not guide:
+                _guide(state, target, request, ends, theirs)
+        finally:
+            theirs.close()
+            for number in {*ends, target}:
+                os.close(number)
+        groups.enter(state.groups, guide)  # takes milliseconds, in which the guide looks around
+        answer, descriptors = b"", list[int]()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it was killed, with the container
+            ours.send(b"1")
+            answer, descriptors, _, _ = socket.recv_fds(ours, _LARGEST_ANSWER, 1)
     if request.detached or answer[:1] != b"k":
         os.waitpid(guide, 0)
     if answer[:1] == b"k":
