@@ -27,13 +27,17 @@ _RESOLV_CONF = "/etc/resolv.conf"
 
 def write_stub(stack: stub.Stack, folder: Path, epoch: int) -> None:
     """Fill a container's stub: what Docker's engine puts below every container, and directories that layers have only implicitly."""
-    points = {stack.resolve(path): True for path in KERNELS} | {stack.resolve(path): False for path in (*FILES, b".dockerenv")}
-    plan = stub.plan_stub(stack, points)
+    plan = stub.plan_stub(stack, points(stack))
     stub.write_stub(plan, folder, epoch)
     etc = stack.lookup(b"etc")
     if stack.lookup(b"etc/mtab") is None and (etc is None or etc.kind is Kind.DIRECTORY):
         (folder / "etc/mtab").symlink_to("/proc/mounts")
     stub.set_attributes(bytes(folder), stack.lookup(b""))
+
+
+def points(stack: stub.Stack) -> dict[bytes, bool]:
+    """What every container has: where it is in an image, and whether it is a folder."""
+    return {stack.resolve(path): True for path in KERNELS} | {stack.resolve(path): False for path in (*FILES, b".dockerenv")}
 
 
 def write_files(container: Container) -> None:

@@ -65,17 +65,20 @@ def start(state: State, request: Request, ends: Sequence[int]) -> Entered:
     if target is None:
         raise failed("the container is not running")
     ours, theirs = socket.socketpair()
-    guide = os.fork()
-    if not guide:
-        _guide(state, target, request, ends, theirs)
-    theirs.close()
-    for number in {*ends, target}:
-        os.close(number)
-    groups.enter(state.groups, guide)  # takes milliseconds, in which the guide looks around
-    with contextlib.suppress(BrokenPipeError):
-        ours.send(b"1")
     with ours:
-        answer, descriptors, _, _ = socket.recv_fds(ours, _LARGEST_ANSWER, 1)
+        try:
+            guide = os.fork()
+            if not guide:
+                _guide(state, target, request, ends, theirs)
+        finally:
+            theirs.close()
+            for number in {*ends, target}:
+                os.close(number)
+        groups.enter(state.groups, guide)  # takes milliseconds, in which the guide looks around
+        answer, descriptors = b"", list[int]()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it was killed, with the container
+            ours.send(b"1")
+            answer, descriptors, _, _ = socket.recv_fds(ours, _LARGEST_ANSWER, 1)
     if request.detached or answer[:1] != b"k":
         os.waitpid(guide, 0)
     if answer[:1] == b"k":
@@ -171,6 +174,18 @@ def _enter(target: int, pid: int) -> namespace.Identity:
             flags |= flag
     kernel.setns(target, flags)
     return identity
+
+
+def enter_files(state: State) -> None:
+    """See the files of a container, in a process that is nothing else."""
+    target = open_process(state.pid, state.born)
+    if target is None:
+        raise failed("the container is not running")
+    own, there = f"/proc/{os.getpid()}/ns/user", f"/proc/{state.pid}/ns/user"
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    if os.readlink(own) != os.readlink(there):
+        kernel.setns(target, kernel.CLONE_NEWUSER)
+    kernel.setns(target, kernel.CLONE_NEWNS)
 
 
 def _become(program: int, ends: Sequence[int], filter_: bytes, *, tty: bool) -> None:
