@@ -7,7 +7,23 @@ from graphbuild import __version__
 from graphbuild.cli import image_grammar
 from graphbuild.rules.commands import Command
 
-OWN = ("run", "plan", "push", "load", "check", "explain", "query", "graph", "lock", "shell", "cache", "image", "schema", "completion", "images")
+OWN = (
+    "run",
+    "plan",
+    "push",
+    "load",
+    "check",
+    "explain",
+    "query",
+    "graph",
+    "lock",
+    "shell",
+    "cache",
+    "image",
+    "schema",
+    "completion",
+    "images",
+)
 
 _EXAMPLES = """\
 examples:
