@@ -50,7 +50,7 @@ def committed(config: Config) -> Config:
 
 def _document(base: ImageConfig, config: Config, added: Sequence[StoredLayer], message: str, author: str, command: str) -> ImageConfig:
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    line = History(created, command or None, None if added else True, author or None, message or None)
+    line = History(created, command or None, author or None, message or None, None if added else True)
     diff_ids = (*(base.rootfs.diff_ids or ()), *(str(layer.diff_id) for layer in added))
     return msgspec.structs.replace(
         base,
