@@ -58,14 +58,16 @@ def stop(place: Place, grammar: Grammar, options: Parsed) -> int:
 
 def restart(place: Place, grammar: Grammar, options: Parsed) -> int:
     seconds = _seconds(grammar, options)
-    assert place.identity
 
-    def act(container: Container) -> None:
+    def end(container: Container) -> None:
         _not_paused(container)
         running.stop(container, seconds)
+
+    def act(container: Container) -> None:
         running.start(place, container)
 
-    return _each(place, options.words, act)
+    # An ordinary user has power over the processes of all as long as no namespace is entered.
+    return _each(place, options.words, end, shown=False) or _each(place, options.words, act)
 
 
 def kill(place: Place, _grammar: Grammar, options: Parsed) -> int:
@@ -117,19 +119,32 @@ def rename(place: Place, _grammar: Grammar, options: Parsed) -> int:
 
 
 def rm(place: Place, _grammar: Grammar, options: Parsed) -> int:
+    words = options.words
+    if options.flag("force"):  # before a namespace is entered, see `restart`
+        code = _each(place, words, running.kill, shown=False)
+        if code:
+            words = [word for word in words if _is_there(place, word)]
+    else:
+        code = EXIT_OK
     assert place.identity  # what containers wrote belongs to ids that only the mapping may remove
 
     def act(container: Container) -> None:
-        if options.flag("force"):
-            running.kill(container)
         with place.open() as opened:
             remove(opened.shelf, container, volumes=options.flag("volumes"))
 
     try:
-        return _each(place, options.words, act)
+        return _each(place, words, act) or code
     finally:
         with place.open() as opened:
             opened.store.sweep()
+
+
+def _is_there(place: Place, word: str) -> bool:
+    with place.open() as opened:
+        try:
+            return bool(opened.shelf.find(word))
+        except GraphbuildError:
+            return False
 
 
 def prune(place: Place, _grammar: Grammar, options: Parsed) -> int:

@@ -15,7 +15,8 @@ def commit(place: Place, grammar: Grammar, options: Parsed) -> int:
     word, *name = options.words
     names = [full_name(text) for text in name]
     pause = not options.flag("no_pause") and options.values.get("pause") is not False
-    assert place.identity
+    with place.open() as opened:
+        place.join(opened.shelf.find(word))
     with place.open() as opened:
         container = opened.shelf.find(word)
         folder = options.text("spec")
@@ -77,7 +78,6 @@ def cp(place: Place, grammar: Grammar, options: Parsed) -> int:
     come, to = _place(source), _place(target)
     if (come is None) == (to is None):
         raise wrong(grammar, "one of both is in a container: CONTAINER:PATH")
-    assert place.identity
     name, path = come or to or ("", "")
     with place.open() as opened:
         container = opened.shelf.find(name)

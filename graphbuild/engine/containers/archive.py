@@ -144,8 +144,9 @@ def _renamed(name: str, top: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise mistake(f"the tar holds {name!r}, which leads out of its folder")
-    if top and parts:
-        parts = [part for part in (top, *parts[1:]) if part != "."]
+    if top:
+        below = parts if name.startswith("./") or name == "." else parts[1:]  # `./x` is what is in the folder, `folder/x` is it too
+        parts = below if top == "." else [top, *below]
     return "/".join(parts)
 
 

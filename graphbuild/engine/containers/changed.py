@@ -16,7 +16,7 @@ from graphbuild.engine.containers.copy_tree import copy_tree
 from graphbuild.engine.containers.place import Opened, Place
 from graphbuild.engine.containers.shelf import Container, failed, is_alive, locked
 from graphbuild.layers.capture import capture
-from graphbuild.layers.stack import Stack
+from graphbuild.layers.stack import Layer, Stack
 from graphbuild.layers.xattrs import OPAQUE
 from graphbuild.sandbox import stub
 from graphbuild.values.entry import Entry, Kind
@@ -115,31 +115,37 @@ class _Finder:
             if stat.S_ISDIR(status.st_mode):
                 self.visit(path, hidden=True)
             return
-        if below is None:
-            self._note(path, "A")
-        elif not stat.S_ISDIR(status.st_mode) or below[0].kind is not Kind.DIRECTORY or self._differs(path, status):
-            self._note(path, "C")
-        if stat.S_ISDIR(status.st_mode):
+        before = len(self.found)
+        folder = stat.S_ISDIR(status.st_mode)
+        if folder:
             opaque = below is not None and _is_opaque(name)
             self.visit(path, hidden=hidden or opaque or below is None)
+        if below is None:
+            self._note(path, "A")
+        elif (folder and len(self.found) > before) or self._differs(*below, path, status):
+            self._note(path, "C")
 
     def _note(self, path: bytes, kind: str) -> None:
         self.found[path] = Change(path, kind)
-        parent = path.rpartition(b"/")[0]
-        if kind in "AD" and parent and parent not in self.found:
-            self.found[parent] = Change(parent, "C")
 
-    def _differs(self, path: bytes, status: os.stat_result) -> bool:
-        """Whether a directory is another than below; all of a layer's times are the same."""
-        found = self._stack.find(path)
-        if found is None:
+    def _differs(self, entry: Entry, layer: Layer, path: bytes, status: os.stat_result) -> bool:
+        """By what a stat says; a folder's time does not count."""
+        folder = stat.S_ISDIR(status.st_mode)
+        if (entry.kind is Kind.DIRECTORY) != folder:
             return True
-        entry, layer = found
+        if (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) != (entry.mode, entry.uid, entry.gid):
+            return True
+        if folder:
+            return False
         try:
-            time = os.lstat(os.path.join(os.fsencode(layer.folder()), path)).st_mtime_ns
+            there = os.lstat(os.path.join(os.fsencode(layer.folder()), path))
         except OSError:
             return True
-        return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns) != (entry.mode, entry.uid, entry.gid, time)
+        return (stat.S_IFMT(there.st_mode), there.st_size, there.st_mtime_ns) != (
+            stat.S_IFMT(status.st_mode),
+            status.st_size,
+            status.st_mtime_ns,
+        )
 
 
 def _is_opaque(name: bytes) -> bool:

@@ -95,7 +95,7 @@ def _add(writer: Writer, path: str, *, follow: bool) -> None:
     """Write a path and what is below it, its last name on top."""
     real = os.path.realpath(path) if follow or path.endswith("/") else path
     place = os.path.normpath(real)
-    shown = os.path.basename(os.path.normpath(path)) or "."
+    shown = "." if _means_contents(path) else os.path.basename(os.path.normpath(path)) or "."
     try:
         parent = os.open(os.path.dirname(place) or ".", _FOLDER)
     except OSError as error:
@@ -194,6 +194,7 @@ def _running(container: Container) -> Callable[[], None]:
 
 
 def _resting(place: Place, container: Container, held: contextlib.ExitStack) -> Callable[[], None]:
+    assert place.identity
     try:
         held.enter_context(locked(container.folder))
     except FileNotFoundError:

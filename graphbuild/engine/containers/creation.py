@@ -123,7 +123,8 @@ def _checked_signal(text: str) -> None:
 
 def merge(image: Config, asked: Asked) -> Config:
     """What the container runs with."""
-    env = {name: value for name, value in {**dict(image.env), **dict(asked.env)}.items() if name not in asked.unset}
+    said, inherited = dict(asked.env), dict(image.env)  # those of the command line come first, as in Docker's config
+    env = {name: value for name, value in {**said, **inherited, **said}.items() if name not in asked.unset}
     entrypoint, cmd = image.entrypoint, asked.command or image.cmd
     if asked.entrypoint is not None:
         entrypoint, cmd = asked.entrypoint or None, asked.command or None

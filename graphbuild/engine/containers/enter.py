@@ -76,8 +76,9 @@ def start(state: State, request: Request, ends: Sequence[int]) -> Entered:
                 os.close(number)
         groups.enter(state.groups, guide)  # takes milliseconds, in which the guide looks around
         answer, descriptors = b"", list[int]()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it was killed, with the container
+        with contextlib.suppress(BrokenPipeError):  # it has given up, and said why
             ours.send(b"1")
+        with contextlib.suppress(ConnectionResetError):  # it was killed, with the container
             answer, descriptors, _, _ = socket.recv_fds(ours, _LARGEST_ANSWER, 1)
     if request.detached or answer[:1] != b"k":
         os.waitpid(guide, 0)

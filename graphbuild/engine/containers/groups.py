@@ -76,10 +76,11 @@ def _set_frozen(folders: Sequence[str], *, frozen: bool) -> bool:
     for folder in folders:
         file = Path(folder, "cgroup.freeze")
         if file.exists():
-            file.write_text("1" if frozen else "0", encoding="ascii")
-            wanted, limit = f"frozen {int(frozen)}", time.monotonic() + _LONGEST
-            while wanted not in Path(folder, "cgroup.events").read_text(encoding="ascii") and time.monotonic() < limit:
-                time.sleep(_WAIT)
+            with contextlib.suppress(OSError):  # the container has ended meanwhile
+                file.write_text("1" if frozen else "0", encoding="ascii")
+                wanted, limit = f"frozen {int(frozen)}", time.monotonic() + _LONGEST
+                while wanted not in Path(folder, "cgroup.events").read_text(encoding="ascii") and time.monotonic() < limit:
+                    time.sleep(_WAIT)
             return True
     return False
 

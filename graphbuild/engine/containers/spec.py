@@ -43,7 +43,12 @@ def write_spec(place: Place, opened: Opened, container: Container, folder: str, 
             _write_tar(kept, upper, home / "changes.tar")
         before = opened.library.config(container.spec.image)
         after = apply_changes(committed(container.spec.config), changes)
-        text = _HEAD.format(container.name) + _spec(_deleted(entries, stack), has_files=bool(kept), config=_differences(before, after))
+        deleted = _deleted(entries, stack)
+        differences = _differences(before, after)
+        as_root = bool(deleted) and before.user not in ("", "0", "root")
+        if as_root:
+            differences["user"] = after.user
+        text = _HEAD.format(container.name) + _spec(deleted, has_files=bool(kept), config=differences, as_root=as_root)
         (home / "build.yaml").write_text(text)
     return text
 
@@ -109,22 +114,14 @@ def _differences(before: Config, after: Config) -> dict[str, Any]:
     return said
 
 
-def _spec(deleted: Sequence[str], *, has_files: bool, config: dict[str, Any]) -> str:
+def _spec(deleted: Sequence[str], *, has_files: bool, config: dict[str, Any], as_root: bool) -> str:
     lines = ["bases:", "  base: {oci: base}"]
     last = "base"
     if deleted or has_files:
         lines.append("steps:")
     if deleted:
-        lines += [
-            "  removed:",
-            f"    from: {last}",
-            "    user: root",
-            "    run:",
-            "      command:",
-            "        - rm",
-            "        - -rf",
-            "        - --",
-        ]
+        lines += ["  removed:", f"    from: {last}", *(["    user: root"] if as_root else [])]
+        lines += ["    run:", "      command:", "        - rm", "        - -rf", "        - --"]
         lines += [f"        - {json.dumps(path, ensure_ascii=False)}" for path in deleted]
         lines.append("      like_docker: true")
         last = "removed"
