@@ -11,6 +11,8 @@ import pytest
 from accounts import UID, user_prefix
 from container_engine import Engine, diff_id, document, end
 
+_EXTRA = "tty ps hostname timeout tar sync stty uname nc mknod mkfifo ln setsid"
+
 
 @pytest.fixture(scope="session")
 def busybox_tar(base_tar: bytes) -> bytes:

@@ -32,7 +32,6 @@ with store.lease():
     print(Library(store, Forms(store, 0, ids)).take(Source(), [full_name(sys.argv[3])], "test").id)
 store.close()
 """
-_EXTRA = "tty ps hostname timeout tar sync stty uname nc mknod mkfifo setsid"
 
 
 class Engine:
