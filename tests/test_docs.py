@@ -17,7 +17,10 @@ import pytest
 
 import graphbuild.rules
 from graphbuild.cli.commands import plugin_commands
+from graphbuild.cli.containers.commands import ALIASES, GRAMMARS
+from graphbuild.cli.containers.grammar import parse as parse_container
 from graphbuild.cli.parser import parse
+from graphbuild.values.errors import GraphbuildError
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -129,10 +132,16 @@ def test_command_lines_parse(page: Path, capsys: pytest.CaptureFixture[str]):
         if all(map(str.isalpha, arguments)):  # a command by its name, in running text
             arguments.append("--help")
         try:
-            parse(arguments, added)
+            if arguments[0] == "container":
+                if arguments[1:] != ["--help"]:
+                    parse_container(GRAMMARS[ALIASES.get(arguments[1], arguments[1])], arguments[2:])
+            else:
+                parse(arguments, added)
         except SystemExit as end:
             if end.code:
                 refused.append((line, capsys.readouterr().err))
+        except GraphbuildError as error:
+            refused.append((line, str(error)))
     assert refused == []
 
 

@@ -44,8 +44,8 @@ class Images:
 
     def open(self, text: str, digest: str, platform: str, cancelled: Callable[[], bool]) -> SourceImage:
         """The image of that digest ("" for what the reference stands for now), of which the manifest and the config are there."""
-        top = parse_digest(digest) if digest else self.pin(text, cancelled)
         reference = msgspec.structs.replace(parsed_reference(text), digest=None)
+        top = _digest(digest, text) if digest else self.pin(text, cancelled)
         source = text if "@" in text else f"{text}@{top.algorithm}:{top.short}"
         files = RegistryFiles(self._registries, repository_of(reference), self._store, source, cancelled, self._keep)
         return open_registry_image(files, top, platform=platform, source=source)
@@ -66,6 +66,13 @@ class Images:
 
     def _keep(self, digest: Digest, size: int) -> None:
         remember(self._store, "document", (str(digest),), Outputs((), blob=digest, size=size), {})
+
+
+def _digest(text: str, reference: str) -> Digest:
+    try:
+        return parse_digest(text)
+    except ValueError as error:
+        raise mistake(f"{reference}: {error}", hint="is it build.lock that says so? `graphbuild lock --update` writes it anew") from None
 
 
 def parsed_reference(text: str) -> Reference:

@@ -4,8 +4,9 @@ JSON, sorted, one entry a line group, so that a change shows as a readable diff.
 request it answers: what the target says, not the target's name. Two targets that ask the same share an entry.
 """
 
+import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from graphbuild.values.errors import Place, mistake
 
 NAME = "build.lock"
 _VERSION = 1
+_IMAGES = "image"  # of the entries of images, whichever rule's target names them
 
 
 class Entry(msgspec.Struct, frozen=True, order=True):
@@ -45,28 +47,35 @@ class LockFile:
             self._parse(text)
 
     def get(self, target: Configured) -> Any:
-        """The locked data of a target; None when it is not locked."""
+        """The locked data of a target; None when it is not locked. Of one that pins images, the digests of all of them by reference."""
+        if target.rule.pins:
+            images = {request: data for (rule, request), data in self._entries.items() if rule == _IMAGES}
+            return {request: data["version"] for request, data in images.items() if isinstance(data, dict) and "version" in data}
         return self._entries.get(_key(target))
+
+    def missing(self, target: Configured, context: Callable[[Configured], LockContext]) -> list[str]:
+        """What a target asks for that is not locked."""
+        return [request for (rule, request), _ in _questions(target, context) if (rule, request) not in self._entries]
 
     def resolve(self, targets: Iterable[Configured], context: Callable[[Configured], LockContext], *, update: bool) -> list[str]:
         """Lock what is not locked yet, or everything with `update`. Returns the requests whose answer is new, a line each."""
         changes: list[str] = []
         done: set[tuple[str, str]] = set()
         for target in targets:
-            key = _key(target)
-            if target.rule.lock is None or key in done or (key in self._entries and not update):
-                continue
-            done.add(key)
-            data = msgspec.json.decode(msgspec.json.encode(target.rule.lock(context(target), target.attributes)))
-            changes.extend(f"{target.label}: {line}" for line in difference(self._entries.get(key), data))
-            if self._entries.get(key) != data:
-                self._entries[key] = data
-                self._changed = True
+            for key, ask in _questions(target, context):
+                if key in done or (key in self._entries and not update):
+                    continue
+                done.add(key)
+                data = msgspec.json.decode(msgspec.json.encode(ask()))
+                changes.extend(f"{target.label}: {line}" for line in difference(self._entries.get(key), data))
+                if self._entries.get(key) != data:
+                    self._entries[key] = data
+                    self._changed = True
         return changes
 
-    def prune(self, targets: Iterable[Configured]) -> int:
+    def prune(self, targets: Iterable[Configured], context: Callable[[Configured], LockContext]) -> int:
         """Drop entries that no target asks for; how many. For callers that know every target of the workspace."""
-        wanted = {_key(target) for target in targets if target.rule.lock}
+        wanted = {key for target in targets for key, _ in _questions(target, context)}
         stale = [key for key in self._entries if key not in wanted]
         for key in stale:
             del self._entries[key]
@@ -105,6 +114,23 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
+
+
+def _questions(target: Configured, context: Callable[[Configured], LockContext]) -> Iterator[tuple[tuple[str, str], Callable[[], Any]]]:
+    """The entries that a target asks for, and how each is answered."""
+    rule = target.rule
+    if rule.lock:
+        lock = rule.lock
+        yield _key(target), lambda: lock(context(target), target.attributes)
+    if rule.pins:
+        asking = context(target)
+        for name in dict.fromkeys(rule.pins(asking, target.attributes)):
+            if "@" not in name:  # a digest pins by itself
+                yield (_IMAGES, name), functools.partial(_pinned, asking, name)
+
+
+def _pinned(context: LockContext, name: str) -> dict[str, str]:
+    return {"name": name, "version": context.pin_image(name)}
 
 
 def _key(target: Configured) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from graphbuild.build.inputs import Inputs
 from graphbuild.graph.analyze import Node
 from graphbuild.layers.cancel import never
 from graphbuild.network import Network, download
-from graphbuild.rules.actions import Fetch, ImportImage, Pull
+from graphbuild.rules.actions import Action, Fetch, ImportImage, Pull
 from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref
 from graphbuild.store.store import Store
 from graphbuild.values.config import Config, ConfigPatch, apply_patch
@@ -45,12 +45,12 @@ class WorkspaceReader:
         except OSError as error:
             raise mistake(f"cannot read {path}: {error.strerror}") from None
 
-    def config(self, expression: ConfigExpression) -> Config:
+    def config(self, expression: ConfigExpression, own: Mapping[Ref, Action] | None = None) -> Config:
         config = Config()
         for part in expression:
             match part:
                 case Ref():
-                    config = self._image(part)
+                    config = self._image(part, own or {})
                 case Config():
                     config = part
                 case ConfigPatch():
@@ -59,16 +59,15 @@ class WorkspaceReader:
                     pass
         return config
 
-    def _image(self, ref: Ref) -> Config:
+    def _image(self, ref: Ref, own: Mapping[Ref, Action]) -> Config:
         known = self._configs.get(ref)
         if known is None:
-            known = self._configs[ref] = self._read_image(ref)
+            known = self._configs[ref] = self._read_image(own[ref] if ref in own else self._nodes[ref].action, ref)
         return known
 
-    def _read_image(self, ref: Ref) -> Config:
+    def _read_image(self, action: Action, ref: Ref) -> Config:
         from graphbuild.image.read import open_image
 
-        action = self._nodes[ref].action
         if isinstance(action, Pull):
             return self._images().open(action.reference, action.digest, action.platform, never).config
         if not isinstance(action, ImportImage):

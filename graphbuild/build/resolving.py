@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graphbuild.build.lockfile import LockFile
+from graphbuild.build.world import oci_architecture
 from graphbuild.graph.configure import Configured
 from graphbuild.layers.cancel import never
 from graphbuild.network import Network, download
@@ -28,6 +29,7 @@ class Resolving:
         self, target: Configured, root: Path, store: Store, network: Network, images: Callable[[], "Images"], report: Callable[[str], None]
     ) -> None:
         self.label: Label = target.label
+        self.platform = f"linux/{oci_architecture()}"
         self._place = target.place
         self._root = root
         self._store = store
@@ -79,9 +81,9 @@ def resolve(
 
     With `locked`, what is missing is an error instead.
     """
-    wanting = [target for target in configured.values() if target.rule.lock is not None]
+    wanting = [target for target in configured.values() if target.rule.lock or target.rule.pins]
     if locked:
-        missing = [target for target in wanting if lock.get(target) is None]
+        missing = [target for target in wanting if lock.missing(target, context)]
         if missing:
             problems = (Problem(f"build.lock has nothing for {target.label}", target.place, "run `graphbuild lock`") for target in missing)
             raise GraphbuildError(*problems)

@@ -43,6 +43,7 @@ class BuildSettings(msgspec.Struct, frozen=True):
     timeout: float = 0
     offline: bool = False
     output_folder: str = ""
+    delivers: bool = True  # images are written out, and named in the store
 
 
 class Machine(msgspec.Struct, frozen=True):

@@ -149,6 +149,7 @@ def new_world(
         timeout=limits.timeout,
         offline=bool(getattr(options, "offline", False)),
         output_folder=os.path.abspath(options.output) if getattr(options, "output", None) else "",
+        delivers=getattr(options, "delivers", True),
     )
     machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
     with opened.store.scratch() as folder, contextlib.closing(BubblewrapSandbox(identity, folder)) as sandbox:

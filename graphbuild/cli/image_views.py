@@ -6,14 +6,12 @@ from typing import Any
 
 import msgspec
 
-from graphbuild.engine.comparing import Difference, difference
+from graphbuild.cli.differences import markdown, plain
+from graphbuild.engine.comparing import difference
 from graphbuild.engine.contents import LayerContents, layers_of, origin
 from graphbuild.engine.library import Library
 from graphbuild.ui.text import clean, size
 from graphbuild.values.errors import EXIT_OK, mistake
-
-_CHANGES = {"added": "+", "removed": "-", "changed": "~"}
-_MOST_ROWS = 50  # of a Markdown table: it is read in a pull request
 
 
 def tree(library: Library, options: Any) -> int:
@@ -56,57 +54,10 @@ def diff(library: Library, options: Any) -> int:
         case "json":
             _write_json(msgspec.to_builtins(found))
         case "markdown":
-            sys.stdout.write(_markdown(found, options.old, options.new))
+            sys.stdout.write(markdown(found, f"`{options.old}` → `{options.new}`"))
         case _:
-            sys.stdout.write(_plain(found))
+            sys.stdout.write(plain(found))
     return EXIT_OK
-
-
-def _plain(found: Difference) -> str:
-    if found.old == found.new:
-        return "the same image\n"
-    old, new = found.sizes
-    lines = [f"size {size(old)} → {size(new)} ({_signed(new - old)}); {size(found.pulled)} to pull"]
-    lines += [f"config {change.field}: {_value(change.old)} → {_value(change.new)}" for change in found.config]
-    lines += [f"package {change.name} {change.old or '(none)'} → {change.new or '(gone)'}" for change in found.packages]
-    for file in found.files:
-        what = f"  {', '.join(file.what)}" if file.what else ""
-        delta = f"  {_signed(file.delta)}" if file.delta else ""
-        lines.append(f"{_CHANGES[file.change]} {clean(file.path)}{what}{delta}")
-    return "".join(line + "\n" for line in lines)
-
-
-def _markdown(found: Difference, old_name: str, new_name: str) -> str:
-    old, new = found.sizes
-    text = f"### `{old_name}` → `{new_name}`\n\n"
-    if found.old == found.new:
-        return text + "The same image.\n"
-    text += f"Size {size(old)} → {size(new)} (**{_signed(new - old)}**), {size(found.pulled)} to pull.\n"
-    if found.config:
-        rows = [(change.field, _value(change.old), _value(change.new)) for change in found.config]
-        text += _rows("Config", ("Field", "Old", "New"), rows)
-    if found.packages:
-        text += _rows(
-            "Packages", ("Package", "Old", "New"), [(change.name, change.old or "-", change.new or "-") for change in found.packages]
-        )
-    if found.files:
-        files = sorted(found.files, key=lambda file: (-abs(file.delta), file.path))
-        files_rows = [(_CHANGES[file.change], file.path, _signed(file.delta), ", ".join(file.what)) for file in files]
-        text += _rows("Files", ("", "Path", "Bytes", "What"), files_rows)
-    return text
-
-
-def _rows(title: str, heads: tuple[str, ...], rows: list[Any]) -> str:
-    text = f"\n<details><summary>{title}: {len(rows)}</summary>\n\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}\n"
-    text += "".join(f"| {' | '.join(_cell(cell) for cell in row)} |\n" for row in rows[:_MOST_ROWS])
-    if len(rows) > _MOST_ROWS:
-        text += f"\n… and {len(rows) - _MOST_ROWS} more\n"
-    return text + "\n</details>\n"
-
-
-def _cell(text: str) -> str:
-    """Text that cannot end its cell or begin markup."""
-    return "`" + clean(text).replace("`", "'").replace("|", "\\|") + "`" if text else ""
 
 
 def whose(library: Library, options: Any) -> int:
@@ -139,14 +90,6 @@ def _split(text: str) -> tuple[str, str]:
     if not found or not name:
         raise mistake(f"{text!r} is not IMAGE:PATH", hint="for example web:1:/usr/bin/python3")
     return name, path
-
-
-def _signed(count: int) -> str:
-    return f"{'-' if count < 0 else '+'}{size(abs(count))}"
-
-
-def _value(value: Any) -> str:
-    return "(unset)" if value is None else value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _text(path: bytes) -> str:

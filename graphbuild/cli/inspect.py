@@ -54,7 +54,7 @@ def check(options: Any) -> int:
 
 def _unlocked(configured: dict[Label, Configured], opened: Session) -> set[Label]:
     """Targets that are not locked, and all that is built on them."""
-    found = {label for label, target in configured.items() if target.rule.lock and opened.project.lock.get(target) is None}
+    found = {label for label, target in configured.items() if opened.project.lock.missing(target, opened.lock_context)}
     size = -1
     while size != len(found):
         size = len(found)
@@ -115,7 +115,7 @@ def lock(options: Any) -> int:
         labels = opened.selected(options.labels) if options.labels else _everything(opened)
         configured = configure_all(project.workspace, labels)
         changes = resolve(configured, project.lock, opened.lock_context, update=options.update)
-        gone = 0 if options.labels else project.lock.prune(configured.values())
+        gone = 0 if options.labels else project.lock.prune(configured.values(), opened.lock_context)
         sys.stdout.writelines(f"{change}\n" for change in changes)
         if gone:
             sys.stdout.write(f"{gone} entries that nothing asks for any more\n")
@@ -151,6 +151,11 @@ def completion(options: Any) -> int:
 
 def complete_words(words: list[str]) -> int:
     """What the completion scripts ask: candidates for the last word, a line each. Silent about everything that is wrong."""
+    if words[:1] == ["container"] and len(words) > 1:
+        from graphbuild.cli.container import complete as complete_container
+
+        sys.stdout.write("".join(f"{candidate}\n" for candidate in complete_container(words[1:])))
+        return EXIT_OK
     from graphbuild.cli.completion import complete
     from graphbuild.cli.parser import flags, parser
 

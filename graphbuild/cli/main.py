@@ -31,6 +31,10 @@ def main(arguments: list[str], stale: Stale | None = None) -> int:
 def _dispatch(arguments: list[str], stale: Stale | None) -> int:
     if not sys.platform.startswith("linux"):
         raise lacking("graphbuild runs on Linux: it needs overlayfs and namespaces", "run it in a Linux machine or container")
+    if arguments[:1] == ["container"]:  # as Docker reads it, and sooner than a parser of everything is made
+        from graphbuild.cli.container import container
+
+        return container(arguments[1:])
     from graphbuild.cli.parser import OWN, parse, parser
 
     if arguments[:1] == ["__complete"]:
@@ -74,6 +78,7 @@ _COMMANDS = {  # name → module of this package, its function
     "cache": ("cache", "cache"),
     "check": ("inspect", "check"),
     "completion": ("inspect", "completion"),
+    "diff": ("diff", "diff"),
     "explain": ("inspect", "explain"),
     "graph": ("inspect", "graph"),
     "image": ("image", "image"),

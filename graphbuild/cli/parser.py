@@ -16,9 +16,11 @@ OWN = (
     "explain",
     "query",
     "affected",
+    "diff",
     "graph",
     "lock",
     "shell",
+    "container",
     "cache",
     "image",
     "schema",
@@ -100,12 +102,14 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     _project(explain)
     _query(commands)
     _affected(commands)
+    _diff(commands)
     graph = _add(commands, "graph", "draw the graph of targets", "graphbuild graph //... --format dot | dot -Tsvg > graph.svg")
     graph.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     graph.add_argument("--format", choices=("dot", "mermaid", "text", "html"), default="text", help="default: text")
     _project(graph)
     _lock(commands)
     _shell(commands)
+    _add(commands, "container", "make, run and commit containers, by Docker's commands", "graphbuild container run --rm -it debian bash")
     _cache(commands)
     image_grammar.declare(commands, _add, _project)
     schema = _add(commands, "schema", "print the JSON Schema of build.yaml, for editors", "graphbuild schema > build.schema.json")
@@ -214,6 +218,16 @@ def _affected(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     affected.add_argument("--outputs", action="store_true", help="outputs only")
     affected.add_argument("--json", action="store_true", help="as JSON, with what is gone")
     _project(affected)
+
+
+def _diff(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "build two git revisions and say which images differ, and by what"
+    diff = _add(commands, "diff", text, "graphbuild diff main --format markdown > report.md")
+    diff.add_argument("revisions", metavar="REV[..[REV]]", help="REV: against the working tree; REV..: against HEAD; REV..REV")
+    diff.add_argument("labels", nargs="*", metavar="LABEL", help="images (default: all of the workspace)")
+    diff.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="default: text")
+    diff.set_defaults(no_cache=None, delivers=False)
+    _building(diff)
 
 
 def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

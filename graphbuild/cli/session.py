@@ -71,7 +71,9 @@ class Session:
         """The analysed graph of the labels; what it needs from outside is locked first, and build.lock written."""
         project = self.project
         configured = configure_all(project.workspace, labels)
-        for change in resolve(configured, project.lock, self.lock_context, locked=locked):
+        # What a command makes up for itself is pinned nowhere.
+        lasting = {} if project.surroundings.anywhere else configured
+        for change in resolve(lasting, project.lock, self.lock_context, locked=locked):
             self.report(f"locked {change}")
         if project.lock.save():
             project.inputs.watch(project.lock.path)

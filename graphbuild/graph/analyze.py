@@ -131,7 +131,7 @@ def _analyze(
         network=target.common.network,
         timeout=target.common.timeout,
         dependencies=named,
-        lock=surroundings.lock(target) if target.rule.lock else None,
+        lock=surroundings.lock(target) if target.rule.lock or target.rule.pins else None,
         file=target.declaration.file,
         spec_path=target.declaration.path,
         reader=reader,

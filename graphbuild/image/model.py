@@ -171,13 +171,14 @@ def to_oci(config: Config, diff_ids: Iterable[Digest], history: Iterable[Past], 
         created=time,
         author=config.author or None,
         variant=config.variant or None,
-        config=_container(config),
+        config=container_config(config),
         history=tuple(History(each.created or time, each.created_by, None, each.comment or None, each.empty or None) for each in history)
         or None,
     )
 
 
-def _container(config: Config) -> OciConfig:
+def container_config(config: Config) -> OciConfig:
+    """The `config` object for what a container starts with."""
     return OciConfig(
         user=config.user or None,
         exposed_ports={port: {} for port in config.expose} or None,

@@ -282,7 +282,9 @@ def faults(url: str) -> Iterator[None]:
     try:
         yield
     except ssl.SSLCertVerificationError as error:
-        raise failure(url, f"certificate refused: {error.verify_message}", hint="SSL_CERT_FILE names a file of further CAs") from None
+        raise failure(
+            url.partition("?")[0], f"certificate refused: {error.verify_message}", hint="SSL_CERT_FILE names a file of further CAs"
+        ) from None
     except ssl.SSLError as error:
         if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
             raise failure(

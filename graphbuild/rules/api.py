@@ -5,7 +5,7 @@ look at clocks or the environment: all that it decides is in the actions it retu
 no place in any key. The one exception is `lock`, which runs only in the resolve phase and may fetch through its context.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -82,8 +82,11 @@ class Reader(Protocol):
         """A file of the workspace by its path from the root; None where there is none. GraphbuildError when it cannot be read."""
         ...
 
-    def config(self, expression: ConfigExpression) -> Config:
-        """What a config expression comes to; of an imported image only the config is read. GraphbuildError where it cannot be known yet."""
+    def config(self, expression: ConfigExpression, own: Mapping[Ref, Action]) -> Config:
+        """What a config expression comes to; of an imported image only the config is read. GraphbuildError where it cannot be known yet.
+
+        `own`: actions that the rule is about to return.
+        """
         ...
 
 
@@ -95,7 +98,8 @@ class NoReader:
         del path
         return None
 
-    def config(self, expression: ConfigExpression) -> Config:
+    def config(self, expression: ConfigExpression, own: Mapping[Ref, Action]) -> Config:
+        del own
         raise mistake(f"no config is known here: {expression}")
 
 
@@ -156,9 +160,12 @@ class Context(msgspec.Struct, frozen=True):
         """A file of the workspace, by a path as `path` takes it; None where there is none. For specs in a language of their own."""
         return self.reader.read(self.path(text))
 
-    def config_of(self, snapshot: Snapshot) -> Config:
-        """The config that comes down with a stack, for rules that must know it to say what is to be done."""
-        return self.reader.config(snapshot.config)
+    def config_of(self, snapshot: Snapshot, actions: Sequence[tuple[str, Action]] = ()) -> Config:
+        """The config that comes down with a stack, for rules that must know it to say what is to be done.
+
+        `actions`: the target's own, as far as the stack is made of them.
+        """
+        return self.reader.config(snapshot.config, {self.ref(name): action for name, action in actions})
 
     def mistake(self, message: str, *path: str | int, hint: str = "") -> GraphbuildError:
         """An error at this target, or at `path` below it."""
@@ -180,9 +187,10 @@ class Analysis(msgspec.Struct, frozen=True):
 
 
 class LockContext(Protocol):
-    """What `Rule.lock` may do. `label` and `report` are for progress and errors."""
+    """What `Rule.lock` may do. `label` and `report` are for progress and errors; `platform` is what is built for, os/arch[/variant]."""
 
     label: Label
+    platform: str
 
     def fetch(self, url: str, *, sha256: str = "", size: int = 0) -> bytes:
         """The body of `url`, verified where a digest is given. GraphbuildError when it cannot be had."""
@@ -215,7 +223,9 @@ class Rule(msgspec.Struct, frozen=True):
     `name` is the key in the spec; `kind` the section it belongs to; `attributes` a Struct (frozen, unknown fields
     forbidden) whose fields are what the spec may say; `short` the field that a value which is no map fills. `dependencies` gives the labels,
     as texts, that the attributes name besides `from:`. `lock` resolves what must be pinned: it returns plain data (JSON
-    types) that build.lock keeps under `lock_key(attributes)` and `Context.lock` hands back.
+    types) that build.lock keeps under `lock_key(attributes)` and `Context.lock` hands back. `pins` names the images of registries that a
+    target needs, which may depend on what its files say: build.lock keeps a digest for each reference without one, whoever names it, and
+    `Context.lock` is a map of them. Targets of a command are not locked: what their references stand for is asked in each build.
     """
 
     name: str
@@ -226,6 +236,7 @@ class Rule(msgspec.Struct, frozen=True):
     dependencies: Callable[[Any], Sequence[str]] = no_dependencies
     lock: Callable[[LockContext, Any], Any] | None = None
     lock_key: Callable[[Any], str] | None = None
+    pins: Callable[[LockContext, Any], Sequence[str]] | None = None
     doc: str = ""
 
 

@@ -162,3 +162,8 @@ def _place(mount: Bind | Memory, merged: str, outer: str) -> Iterator[Call]:
         yield Call("mkdirat", (_HERE, _path(merged, outer, "/".join(parts[:count])), 0o755))
     if folders < len(parts):
         yield Call("mknodat", (_HERE, _path(merged, mount.to), _REGULAR | 0o644, 0))
+
+
+def kernel_folders(masks: Masks, merged: str, *, own_network: bool) -> tuple[Call, ...]:
+    """The calls that mount /proc and /sys, for who makes the other walls himself."""
+    return (*_proc(masks, merged), *_sys(masks, merged, own_network=own_network))

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import functools
 import os
+import struct
 import sys
 
 CLONE_FS = 0x00000200
@@ -36,6 +37,7 @@ MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 
+_OPEN_TREE = 428
 _MOVE_MOUNT = 429
 _FSOPEN = 430
 _FSCONFIG = 431
@@ -47,7 +49,15 @@ _FSCONFIG_SET_STRING = 1
 _FSCONFIG_CMD_CREATE = 6
 _CLOEXEC = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
+_MOVE_MOUNT_T_EMPTY_PATH = 0x40
 _AT_FDCWD = -100
+_AT_RECURSIVE = 0x8000
+_AT_EMPTY_PATH = 0x1000
+_OPEN_TREE_CLONE = 1
+
+PR_SET_DUMPABLE = 4
+_PR_SET_SECCOMP = 22
+_SECCOMP_MODE_FILTER = 2
 
 _AF_INET = 2
 _SOCK_DGRAM_CLOEXEC = 0x80002
@@ -69,6 +79,24 @@ def _checked(result: int, what: str) -> int:
 
 def unshare(flags: int) -> None:
     _checked(_libc().unshare(ctypes.c_int(flags)), "unshare")
+
+
+def setns(descriptor: int, flags: int) -> None:
+    """Enter namespaces of another process, by a descriptor of one or, with several flags, by a pidfd (Linux 5.8)."""
+    _checked(_libc().setns(ctypes.c_int(descriptor), ctypes.c_int(flags)), "setns")
+
+
+def prctl(option: int, *values: int) -> None:
+    arguments = [ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4]]
+    _checked(_libc().prctl(ctypes.c_int(option), *arguments), "prctl")
+
+
+def install_filter(code: bytes) -> None:
+    """Have a seccomp program (struct sock_filter, one after the other) judge this process' calls from now on."""
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer))
+    place = ctypes.create_string_buffer(program, len(program))
+    prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(place))
 
 
 def raise_loopback() -> None:
@@ -121,17 +149,36 @@ def fsmount(context: int, attributes: int) -> int:
     return _syscall(_FSMOUNT, "fsmount", ctypes.c_int(context), ctypes.c_uint(_CLOEXEC), ctypes.c_uint(attributes))
 
 
-def move_mount(detached: int, target: bytes) -> None:
-    """Attach a detached mount at `target`."""
-    _syscall(
-        _MOVE_MOUNT,
-        os.fsdecode(target),
-        ctypes.c_int(detached),
-        b"",
-        ctypes.c_int(_AT_FDCWD),
-        target,
-        ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH),
-    )
+def move_mount(detached: int, target: bytes | int) -> None:
+    """Attach a detached mount at `target`: a path, or a descriptor of the place itself."""
+    folder, path = (_AT_FDCWD, target) if isinstance(target, bytes) else (target, b"")
+    flags = _MOVE_MOUNT_F_EMPTY_PATH | (0 if path else _MOVE_MOUNT_T_EMPTY_PATH)
+    what = os.fsdecode(path) or "move_mount"
+    _syscall(_MOVE_MOUNT, what, ctypes.c_int(detached), b"", ctypes.c_int(folder), path, ctypes.c_uint(flags))
+
+
+def clone_mount(source: bytes, attributes: int) -> int:
+    """What a bind mount of a path and all that is mounted in it would be, detached, with these attributes added. ENOSYS before Linux 5.12."""
+    what, cloexec = os.fsdecode(source), os.O_CLOEXEC
+    flags = ctypes.c_uint(_OPEN_TREE_CLONE | cloexec | _AT_RECURSIVE)
+    detached = _syscall(_OPEN_TREE, what, ctypes.c_int(_AT_FDCWD), source, flags)
+    try:
+        _set_attributes(what, detached, b"", _AT_EMPTY_PATH | _AT_RECURSIVE, attributes)
+    except OSError:
+        os.close(detached)
+        raise
+    return detached
+
+
+def set_attributes(target: bytes, attributes: int) -> None:
+    """Add attributes to a mount, not to those in it. ENOSYS before Linux 5.12."""
+    _set_attributes(os.fsdecode(target), _AT_FDCWD, target, 0, attributes)
+
+
+def _set_attributes(what: str, folder: int, path: bytes, flags: int, attributes: int) -> None:
+    """In a user namespace none may be taken away, so they are only ever added."""
+    wanted = struct.pack("<4Q", attributes, 0, 0, 0)
+    _syscall(_MOUNT_SETATTR, what, ctypes.c_int(folder), path, ctypes.c_uint(flags), wanted, ctypes.c_size_t(len(wanted)))
 
 
 @functools.cache

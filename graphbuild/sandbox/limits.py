@@ -143,3 +143,8 @@ def _sweep(parent: str) -> None:
             if found and not os.path.exists(f"/proc/{found[1]}"):
                 with contextlib.suppress(OSError):
                     os.rmdir(f"{parent}/{name}")
+
+
+def places(controller: str) -> list[str]:
+    """Folders in which a group for "memory" or "pids" may be made, the best first; "" for a group of v2, whatever it controls."""
+    return _parents(parse_hierarchies(_text("/proc/self/mountinfo"), _text("/proc/self/cgroup")), controller)

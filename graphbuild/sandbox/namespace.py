@@ -6,6 +6,7 @@ namespace and goes when the process goes, however it ends.
 """
 
 import errno
+import functools
 import os
 import subprocess
 from pathlib import Path
@@ -34,8 +35,9 @@ class SubordinateRange(msgspec.Struct, frozen=True):
     count: int
 
 
+@functools.cache
 def enter() -> Identity:
-    """Enter the namespaces; harmless when they were entered before. GraphbuildError (36) names what the machine forbids."""
+    """Enter the namespaces, once a process. GraphbuildError (36) names what the machine forbids."""
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("namespaces are entered before the first thread starts: the others would stay outside")
     if os.geteuid() == 0:

@@ -2,7 +2,7 @@
 
 Invariants: every folder asked for is in the mount, or there is an error; `userxattr` always, so that root and an ordinary
 user see the same thing and redirect_dir and metacopy stay off; a mount with an upper is `volatile` (never synced: the
-store syncs what it keeps). Mounts live in the caller's mount namespace (`namespace.enter`) and die with it.
+store syncs what it keeps), unless what lies there must last. Mounts live in the caller's mount namespace (`namespace.enter`) and die with it.
 It does not know what a layer is.
 """
 
@@ -21,11 +21,19 @@ _NO_NEW_API = (errno.ENOSYS, errno.EOPNOTSUPP)
 _LONGEST_VALUE = 255  # fsconfig's
 
 
-def mount(folders: Sequence[Path], target: Path, *, upper: Path | None = None, work: Path | None = None, setuid: bool = False) -> None:
+def mount(
+    folders: Sequence[Path],
+    target: Path,
+    *,
+    upper: Path | None = None,
+    work: Path | None = None,
+    setuid: bool = False,
+    volatile: bool = True,
+) -> None:
     """Mount `folders` (lowest first) at `target`; read-only without `upper` (then `target` must be empty).
 
     `upper` and `work` are on one file system that is not itself an overlay. GraphbuildError for more folders than the kernel takes, or
-    where it cannot mount them. `setuid`: programs with that bit get what it gives; devices never work.
+    where it cannot mount them. `setuid`: programs with that bit get what it gives; devices never work. `volatile`: fsync(2) does nothing.
     """
     if not folders:
         raise ValueError("an overlay needs a folder")
@@ -44,11 +52,11 @@ def mount(folders: Sequence[Path], target: Path, *, upper: Path | None = None, w
 
         shutil.rmtree(mark, ignore_errors=True)
     try:
-        _mount_new(lowers, os.fsencode(target), upper, work, setuid=setuid)
+        _mount_new(lowers, os.fsencode(target), upper, work, setuid=setuid, volatile=volatile)
     except OSError as error:
         if not _api_is_missing(error):
             raise _refused(error, upper) from error
-        _mount_old(lowers, os.fsencode(target), upper, work, setuid=setuid)
+        _mount_old(lowers, os.fsencode(target), upper, work, setuid=setuid, volatile=volatile)
 
 
 def unmount(target: Path) -> None:
@@ -79,7 +87,9 @@ def _set_path(context: int, name: bytes, path: bytes) -> None:
         os.close(folder)
 
 
-def _mount_new(lowers: Sequence[bytes], target: bytes, upper: Path | None, work: Path | None, *, setuid: bool = False) -> None:
+def _mount_new(
+    lowers: Sequence[bytes], target: bytes, upper: Path | None, work: Path | None, *, setuid: bool = False, volatile: bool = True
+) -> None:
     context = kernel.fsopen(b"overlay")
     try:
         for lower in lowers:
@@ -87,7 +97,8 @@ def _mount_new(lowers: Sequence[bytes], target: bytes, upper: Path | None, work:
         if upper is not None and work is not None:
             _set_path(context, b"upperdir", os.fsencode(upper))
             _set_path(context, b"workdir", os.fsencode(work))
-            kernel.fsconfig_flag(context, b"volatile")
+            if volatile:
+                kernel.fsconfig_flag(context, b"volatile")
         kernel.fsconfig_flag(context, b"userxattr")
         kernel.fsconfig_create(context)
         attributes = (kernel.MOUNT_ATTR_RDONLY if upper is None else 0) | (0 if setuid else kernel.MOUNT_ATTR_NOSUID)
@@ -104,7 +115,9 @@ def _mount_new(lowers: Sequence[bytes], target: bytes, upper: Path | None, work:
         os.close(context)
 
 
-def _mount_old(lowers: Sequence[bytes], target: bytes, upper: Path | None, work: Path | None, *, setuid: bool = False) -> None:
+def _mount_old(
+    lowers: Sequence[bytes], target: bytes, upper: Path | None, work: Path | None, *, setuid: bool = False, volatile: bool = True
+) -> None:
     """mount(2): every folder is opened and named by its descriptor's number, relative to /proc/self/fd, to fit the page.
 
     The current folder belongs to all threads of a process, so this happens in a thread that has one of its own.
@@ -119,7 +132,8 @@ def _mount_old(lowers: Sequence[bytes], target: bytes, upper: Path | None, work:
 
         options = b"userxattr,lowerdir=" + b":".join(opened(lower) for lower in lowers)
         if upper is not None and work is not None:
-            options += b",volatile,upperdir=%s,workdir=%s" % (opened(os.fsencode(upper)), opened(os.fsencode(work)))
+            options += b",upperdir=%s,workdir=%s" % (opened(os.fsencode(upper)), opened(os.fsencode(work)))
+            options += b",volatile" if volatile else b""
         flags = kernel.MS_NODEV | (0 if setuid else kernel.MS_NOSUID) | (kernel.MS_RDONLY if upper is None else 0)
 
         def attach() -> None:

@@ -26,8 +26,9 @@ _HEADERS = 64 + 2 * 56  # the ELF header and two program headers
 _CAPABILITY_VERSION_3 = 0x20080522
 _PR_CAPBSET_DROP = 24
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+_PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 _F_SETFD, _FD_CLOEXEC = 2, 1
-_KEPT = 0xA80425FB  # Docker's 14 capabilities as bits: bwrap.CAPABILITIES
+DOCKERS = 0xA80425FB  # Docker's 14 capabilities as bits: bwrap.CAPABILITIES
 _CAPABILITIES = 64  # dropping one that the kernel does not know fails, which is as good
 
 _SIGCHLD = 17
@@ -48,7 +49,8 @@ class Call(msgspec.Struct, frozen=True):
 class Container(msgspec.Struct, frozen=True):
     """What comes before the user is switched to: `flags` of clone(2), `calls` that the child makes, a seccomp `filter` or b"".
 
-    `status` and `block` are descriptors; it goes on once it has read from `block` (-1: at once).
+    `status` and `block` are descriptors; it goes on once it has read from `block` (-1: at once). `tied`: it dies with the thread that
+    started it, and goes on only if there was something to read.
     """
 
     flags: int
@@ -57,16 +59,21 @@ class Container(msgspec.Struct, frozen=True):
     block: int = -1
     filter: bytes = b""
     reaper: bool = False
+    tied: bool = False
 
 
 class Program(msgspec.Struct, frozen=True):
-    """What the trampoline executes. `switch` None stays who it is (in a namespace of one id). All strings are without NUL."""
+    """What the trampoline executes. `switch` None stays who it is (in a namespace of one id). All strings are without NUL.
+
+    `kept`: the capabilities, as bits, that root has and that no execve goes beyond.
+    """
 
     path: bytes
     argv: tuple[bytes, ...]
     env: tuple[bytes, ...]
     switch: Credentials | None
     container: Container | None = None
+    kept: int = DOCKERS
 
 
 def supports(machine: str) -> bool:
@@ -94,7 +101,7 @@ def _segment(flags: int, offset: int, address: int, size: int) -> bytes:
 def _all(machine: str, program: Program, data: Data) -> bytes:
     known = MACHINES[machine]
     if program.container is None:
-        return _bound(machine) + _code(known, program, data)
+        return _bound(machine, program.kept) + _code(known, program, data)
     return _contained(known, program.container, _code(known, program, data), data)
 
 
@@ -115,32 +122,33 @@ def _code(machine: Machine, program: Program, data: Data) -> bytes:
     execute += machine.if_missing(len(refused) + len(stuck)) + refused
     code = b""
     tail = execute + stuck + missing
-    for name, values in reversed(_become(program.switch, data)):
+    for name, values in reversed(_become(program.switch, program.kept, data)):
         # A failed call jumps to `stuck`: over the calls after it and over `execute`.
         code = machine.call(machine.calls[name], values) + machine.if_failed(len(code) + len(execute)) + code
     return code + tail
 
 
 @functools.cache  # the same in every program
-def _bound(machine: str) -> bytes:
+def _bound(machine: str, kept: int) -> bytes:
     """Drop every other capability from the bounding set, so that no execve can give it back."""
     known = MACHINES[machine]
-    return b"".join(known.call(known.calls["prctl"], (_PR_CAPBSET_DROP, number)) for number in _dropped(_CAPABILITIES))
+    return b"".join(known.call(known.calls["prctl"], (_PR_CAPBSET_DROP, number)) for number in _dropped(kept, _CAPABILITIES))
 
 
-def _dropped(count: int) -> list[int]:
-    return [number for number in range(count) if not _KEPT >> number & 1]
+def _dropped(kept: int, count: int) -> list[int]:
+    return [number for number in range(count) if not kept >> number & 1]
 
 
-def bounding(last: int) -> tuple[Call, ...]:
+def bounding(last: int, kept: int = DOCKERS) -> tuple[Call, ...]:
     """`_bound` as calls that must not fail, for a kernel whose last capability has that number."""
-    return tuple(Call("prctl", (_PR_CAPBSET_DROP, number), "dropping capabilities") for number in _dropped(last + 1))
+    return tuple(Call("prctl", (_PR_CAPBSET_DROP, number), "dropping capabilities") for number in _dropped(kept, last + 1))
 
 
-def _become(credentials: Credentials | None, data: Data) -> list[tuple[str, tuple[int, ...]]]:
+def _become(credentials: Credentials | None, kept: int, data: Data) -> list[tuple[str, tuple[int, ...]]]:
     """The calls that change who the process is; with None it only stops handing capabilities down."""
-    held = _KEPT if credentials is None or credentials.uid == 0 else 0
-    header, sets = data.put(struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)), data.put(struct.pack("<6I", held, held, 0, 0, 0, 0))
+    held = kept if credentials is None or credentials.uid == 0 else 0
+    low, high = held & 0xFFFFFFFF, held >> 32
+    header, sets = data.put(struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)), data.put(struct.pack("<6I", low, low, 0, high, high, 0))
     capset = ("capset", (header, sets))
     if credentials is None:
         return [capset]
@@ -161,6 +169,10 @@ def _contained(machine: Machine, container: Container, inner: bytes, data: Data)
         inner = _reaper(machine, status, data) + inner
     child = _calls(machine, (*calls, *container.calls, *_filtered(container.filter, data)), status, data) + inner
     waits = machine.call(machine.calls["read"], (container.block, none, 1)) if container.block >= 0 else b""
+    if container.tied:  # the signal is asked for before the pipe is read: whoever died in between has closed it
+        end = machine.call(machine.calls["exit_group"], (125,))
+        waits = machine.call(machine.calls["prctl"], (_PR_SET_PDEATHSIG, _SIGKILL)) + waits
+        waits += machine.if_failed(len(end)) + end
     clone = machine.call(machine.calls["clone"], (container.flags, 0, 0, 0, 0)) + machine.if_failed(len(child))
     return waits + clone + child + _parent(machine, status, data)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from graphbuild.layers.cancel import never
 from graphbuild.store.actions import Actions, LastRun, Record
 from graphbuild.store.blobs import Blobs, BlobWriter
+from graphbuild.store.containers import Containers
 from graphbuild.store.database import Database, boot_id
 from graphbuild.store.failed import Failed
 from graphbuild.store.gate import Gate
@@ -44,6 +45,7 @@ class Store:
         self._layers = Layers(self.root, self._database, self._gate)
         self._actions = Actions(self.root, self._database, self._gate, self._layers, self._blobs)
         self.images = Images(self.root, self._database, self._gate)
+        self.containers = Containers(self.root, self._database, self._gate)
         self._failed = Failed(self.root, self._database, self._gate)
 
     @property

@@ -55,7 +55,7 @@ def test_first_instructions_of_aarch64():
 
 
 def test_the_capabilities_are_the_ones_bubblewrap_keeps():
-    assert sum(1 << NUMBERS[name.removeprefix("CAP_")] for name in CAPABILITIES) == trampoline._KEPT
+    assert sum(1 << NUMBERS[name.removeprefix("CAP_")] for name in CAPABILITIES) == trampoline.DOCKERS
 
 
 def test_no_code_for_other_machines():

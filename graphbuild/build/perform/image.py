@@ -21,6 +21,8 @@ from graphbuild.values.digest import Digest
 
 
 def prepare_image(action: Image, world: World) -> Prepared:
+    if not world.settings.delivers:
+        action = msgspec.structs.replace(action, exports=(), tags=())
     config = world.image_config(action.config)
     codec = codec_of(action, world)
     layers = world.outputs(action.layers)
@@ -58,8 +60,9 @@ def prepare_image(action: Image, world: World) -> Prepared:
             return
         tars = codec == "none" or any(export.format == "docker" for export in stale)
         made = image_content(action, world, Wanted(tars, _codec_for(action.exports, codec)), task.progress)
-        if others:
-            _name(others, outputs, _stored_layers(made, action, world), world)
+        if others:  # for `graphbuild image` and `graphbuild container`
+            assert outputs.blob is not None, "an image has an id"
+            world.store.images.put(stored_image(outputs.blob, made, action, world), [tag.full for tag in others])
         for export in stale:
             destination = world.destination(export.path)
             digest = _write_image(made, export.format, codec, destination)
@@ -96,21 +99,15 @@ def _other_tags(action: Image, outputs: Outputs, world: World) -> list[Reference
     return [tag for tag in tags if (named := images.named(tag.full)) is None or named.id != outputs.blob]
 
 
-def _stored_layers(made: ImageContent, action: Image, world: World) -> list[StoredLayer]:
-    """The image's layers with who made each; nobody's is the one that gives directories their attributes back."""
+def stored_image(image: Digest, made: ImageContent, action: Image, world: World) -> StoredImage:
+    """An image as the store keeps it: its layers with who made each; nobody's is the one that gives directories their attributes back."""
     makers = [ref for _, ref in world.made(action.layers)]
-    stored = []
+    layers = []
     for layer, output, maker in itertools.zip_longest(made.layers, layers_of(action, world), makers):
         size = sum(entry.size for entry in world.store.index(output.tree))
         target, place = (str(maker.label), world.origin(maker)) if maker else ("", "")
-        stored.append(StoredLayer(layer.diff_id, output.tree, size, target, place, output.packed, output.codec))
-    return stored
-
-
-def _name(tags: list[Reference], outputs: Outputs, layers: list[StoredLayer], world: World) -> None:
-    """Keep the image in the store under its tags, for `graphbuild image` and `graphbuild container`."""
-    assert outputs.blob is not None, "an image has an id"
-    world.store.images.put(StoredImage(outputs.blob, tuple(layers), built=True), [tag.full for tag in tags])
+        layers.append(StoredLayer(layer.diff_id, output.tree, size, target, place, output.packed, output.codec))
+    return StoredImage(image, tuple(layers), built=True)
 
 
 def _named(layer: LayerOutput) -> list[str]:

@@ -41,7 +41,9 @@ def _pull(image: SourceImage, world: World, task: Task) -> Outputs:
     with ThreadPoolExecutor(max(1, min(len(layers), world.settings.jobs, _AT_ONCE))) as pool:
         made = dict(zip(layers, pool.map(lambda pair: _layer(image, pair[0], pair[1], world), layers.values()), strict=True))
     outputs = tuple(output for layer in image.layers for output in made[layer.diff_id])
-    return Outputs(outputs, config=image.config, size=sum(layer.size for layer in image.layers))
+    above = iter([next((output.tree for output in made[layer.diff_id]), None) for layer in image.layers])
+    history = tuple((None if past.empty else next(above, None), past) for past in image.history)
+    return Outputs(outputs, config=image.config, size=sum(layer.size for layer in image.layers), history=history)
 
 
 class _Meter:

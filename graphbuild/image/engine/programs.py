@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem, lacking
 
+_SAID = 6  # lines of a complaint
 _ABSENT = (b"failed to dial", b"connection refused", b"cannot access socket", b'no such file or directory: "unix')
 
 
@@ -54,5 +55,5 @@ class Program:
 
 
 def _last(text: bytes) -> str:
-    lines = [line for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1][:500] if lines else ""
+    lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
+    return "; ".join(lines[-_SAID:])[:1000]

@@ -123,4 +123,5 @@ def refusal(url: str, response: http.client.HTTPResponse, hint: str = "") -> Ref
     text = "; ".join(f"{one.code} {one.message or ''}".strip() for one in said[:3])
     text = re.sub(r"[^ -~]+", " ", text)[:_SAID]
     cause = f"HTTP {response.status} {response.reason}"
-    return Refused(url, response.status, f"{cause}: {text}" if text else cause, hint)
+    # The query of a place that a registry redirects to may be as good as a password.
+    return Refused(url.partition("?")[0], response.status, f"{cause}: {text}" if text else cause, hint)

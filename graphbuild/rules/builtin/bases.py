@@ -13,13 +13,11 @@ from graphbuild.rules import (
     Fetch,
     ImportImage,
     ImportTar,
-    LockContext,
     Pull,
     Ref,
     Rule,
     Snapshot,
     WorkspaceFile,
-    parse_digest,
 )
 
 _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
@@ -100,18 +98,12 @@ def oci(context: Context, attributes: Oci) -> Analysis:
 
 
 def image(context: Context, attributes: Image) -> Analysis:
-    digest = attributes.reference.partition("@")[2] or (context.lock or {}).get("version", "")
-    try:
-        parse_digest(digest)
-    except ValueError:
-        raise context.mistake(f"{attributes.reference} is not pinned in build.lock", "image", hint="run `graphbuild lock`") from None
+    digest = attributes.reference.partition("@")[2] or (context.lock or {}).get(attributes.reference, "")
+    if not digest and not context.settings.anywhere:
+        raise context.mistake(f"{attributes.reference} is not pinned in build.lock", "image", hint="run `graphbuild lock`")
     pulled = context.ref("pull")
     snapshot = Snapshot((pulled,), (pulled, *context.snapshot.config))
     return Analysis((("pull", Pull(attributes.reference, digest, attributes.platform)),), (snapshot,))
-
-
-def _pin(context: LockContext, attributes: Image) -> dict[str, str]:
-    return {"name": attributes.reference, "version": context.pin_image(attributes.reference)}
 
 
 def git(context: Context, attributes: Git) -> Analysis:
@@ -142,8 +134,7 @@ RULES = (
         Image,
         image,
         short="reference",
-        lock=_pin,
-        lock_key=lambda attributes: attributes.reference,
+        pins=lambda _context, attributes: (attributes.reference,),
         doc="An image of a registry, with its config; pinned by its digest in build.lock, for all of its platforms.",
     ),
     Rule("git", "base", Git, git, short="url", doc="A git repository's files, owned by root: to copy from, or to mount."),

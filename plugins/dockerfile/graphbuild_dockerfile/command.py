@@ -172,12 +172,10 @@ def _base(name: str, scheme: str, rest: str, host: Host) -> dict[str, Any]:
         case "tar":
             return {"tar": {"path": host.path(rest)}}
         case "docker-image":
-            raise mistake(
-                f"--build-context {name}: pulling {rest!r} from a registry is not supported yet",
-                hint=f"copy it first: skopeo copy docker://{rest} oci:DIR, then {name}=oci-layout://DIR",
-            )
+            return {"image": {"reference": rest}}
     raise mistake(
-        f"--build-context {name}: {scheme}:// is not supported", hint="a folder, oci-layout://, oci-archive://, docker-archive:// or tar://"
+        f"--build-context {name}: {scheme}:// is not supported",
+        hint="a folder, docker-image://, oci-layout://, oci-archive://, docker-archive:// or tar://",
     )
 
 

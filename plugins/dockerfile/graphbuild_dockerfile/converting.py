@@ -12,7 +12,6 @@ from graphbuild.rules import Config, Folder, GraphbuildError, Host, Place, Ref, 
 from graphbuild_dockerfile.conversion import Layout, Package, convert
 from graphbuild_dockerfile.environment import PROXIES
 from graphbuild_dockerfile.evaluation import Evaluation, Given, evaluate, missing_images
-from graphbuild_dockerfile.names import familiar
 from graphbuild_dockerfile.pieces import Data
 from graphbuild_dockerfile.program import Program, parse
 from graphbuild_dockerfile.spelling import package_text
@@ -280,13 +279,9 @@ def _add_label(text: str, contexts: dict[str, str]) -> bool:
 
 def _to_do(name: str) -> Data:
     """The base for an image that is not at hand."""
-    path = f"images/{posixpath.basename(familiar(name).partition('@')[0]).partition(':')[0]}"
-    full = name if "/" in name else f"docker.io/library/{name}"
     return {
-        "oci": path,
+        "image": name,
         "todo": [
-            f"# TODO: {name} is an image of a registry, and pulling is not supported yet. Copy it here, or name another base:",
-            f"#   skopeo copy docker://{full} oci:{path}",
-            "# It is taken to have the usual PATH and no other variables, no user and no triggers.",
+            f"# TODO: {name} was not looked at. It is taken to have the usual PATH and no other variables, no user and no triggers.",
         ],
     }

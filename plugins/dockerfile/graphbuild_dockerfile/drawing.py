@@ -30,12 +30,12 @@ def draw(program: Program) -> str:
         title = stage.name or str(stage.index)
         lines.append(f'  {_id(stage)}["{_quoted("<br/>".join((title, *steps)))}"]')
         arrows.append(f"  {node(stage.start.image)} --> {_id(stage)}")
-        arrows.extend(f"  {node(name)} -. files .-> {_id(stage)}" for name in dict.fromkeys(_copied(stage)))
+        arrows.extend(f"  {node(name)} -. files .-> {_id(stage)}" for name in dict.fromkeys(copied(stage)))
     boxes = [f'  {key}(["{_quoted(name)}"])' for name, key in outside.items()]
     return "\n".join([*lines, *boxes, *arrows])
 
 
-def _copied(stage: Stage) -> Iterator[str]:
+def copied(stage: Stage) -> Iterator[str]:
     """The names behind `from=` of a stage's COPYs and mounts."""
     for each in stage.instructions:
         if isinstance(each, Copy) and each.from_:

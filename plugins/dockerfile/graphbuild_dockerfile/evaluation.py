@@ -83,7 +83,8 @@ class _Reader:
         del path
         return None
 
-    def config(self, expression: ConfigExpression) -> Config:
+    def config(self, expression: ConfigExpression, own: Mapping[Ref, Action]) -> Config:
+        del own
         first = expression[0]
         assert isinstance(first, Ref)
         return self._bases[first.label.name]

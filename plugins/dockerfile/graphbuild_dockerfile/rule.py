@@ -12,6 +12,7 @@ from graphbuild.rules import (
     Context,
     Folder,
     GraphbuildError,
+    LockContext,
     Place,
     Problem,
     Rule,
@@ -76,6 +77,21 @@ def dockerfile(context: Context, attributes: Dockerfile) -> Analysis:
     needs = tuple(need for snapshot in request.contexts.values() if isinstance(snapshot, Snapshot) for need in snapshot.needs)
     snapshot = Snapshot(state.layers, (*state.history, state.config), needs)
     return Analysis(tuple(plan.actions), (snapshot,), tuple(plan.origins), _warnings(stages, request), _notices(program))
+
+
+def pins(context: LockContext, attributes: Dockerfile) -> list[str]:
+    """The images of registries that the stage needs."""
+    from graphbuild_dockerfile.pins import images
+    from graphbuild_dockerfile.program import parse
+
+    named = attributes.file or "Dockerfile"
+    path = named if named.startswith("/") else posixpath.join(attributes.context, named)
+    try:
+        program = parse(context.read(path).decode(), path)
+    except (GraphbuildError, UnicodeDecodeError):
+        return []  # said when it is analysed, with its place
+    platforms = (context.platform, attributes.platform)
+    return images(program, attributes.target, attributes.args, attributes.contexts, platforms)
 
 
 def _notices(program: "Program") -> tuple[str, ...]:
@@ -153,6 +169,7 @@ RULES = (
         dockerfile,
         short="context",
         dependencies=dependencies,
+        pins=pins,
         doc="A stage of a Dockerfile, its instructions as actions of their own.",
     ),
 )

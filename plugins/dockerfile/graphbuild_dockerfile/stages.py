@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from graphbuild.rules import Action, Checkout, Config, Folder, GraphbuildError, Pick, Put, Ref, Snapshot, StackTree
+from graphbuild.rules import Action, Checkout, Config, Folder, GraphbuildError, Pick, Pull, Put, Ref, Snapshot, StackTree
 from graphbuild_dockerfile import configuring, copying, running
 from graphbuild_dockerfile.bases import is_image_name, parse_platform
 from graphbuild_dockerfile.environment import PATH, predefined
@@ -46,6 +46,7 @@ class Stages:
                 raise plan.context.mistake(f"invalid context name {name}: invalid reference format", hint="names are lower case")
         self._states: dict[int, State] = {}
         self._snapshots: dict[str, State] = {}
+        self._pulls: dict[tuple[str, str], Snapshot] = {}
         self.predefined = predefined(program, request.platform, request.wanted, request.target)
         self.first: dict[int, tuple[Ref, ...]] = {}  # the layers that a stage begins with
         self.globals = self._globals()
@@ -101,7 +102,7 @@ class Stages:
             return StackTree(())
         if not is_image_name(name):
             raise self.fault(node, f"invalid from flag value {name}: invalid reference format")
-        raise self._no_image(name, node)
+        return StackTree(self._pulled(name, self.request.wanted, node).layers)
 
     def expand(self, word: str, state: State, node: Node) -> str:
         """A word of an instruction with the variables of its stage filled in."""
@@ -171,7 +172,7 @@ class Stages:
     def _base(self, stage: Stage, name: str) -> State:
         """What a stage begins with."""
         image = self._expand(stage.start.image, self.globals, stage.start.node)
-        self._check_platform(stage)
+        platform = self._platform(stage)
         if not image:
             raise self.fault(stage.start.node, f"base name ({stage.start.image}) should not be blank", "give its ARG a default")
         below = self._named(image, stage.index)
@@ -184,28 +185,35 @@ class Stages:
             return self._with_path(State(name, Config(workdir="/"), {}))
         if not is_image_name(image):
             raise self.fault(stage.start.node, f"failed to parse stage name {image!r}: invalid reference format")
-        raise self._no_image(image, stage.start.node)
+        return self._context(self._pulled(image, platform, stage.start.node), f"{image} {platform}", stage.start.node, name)
 
-    def _check_platform(self, stage: Stage) -> None:
-        """What FROM says of a platform must be one; it does not decide anything, for an image is of the platform that it is."""
+    def _platform(self, stage: Stage) -> str:
+        """The platform of an image that is pulled for a FROM, "" for this machine's; any other image is of the platform that it is."""
         written = stage.start.platform
         if not written:
-            return
+            return self.request.wanted
         platform = self._expand(written, self.globals, stage.start.node)
         if not platform:
             raise self.fault(stage.start.node, f"empty platform value from expression {written}")
-        if parse_platform(platform) is None:
+        parsed = parse_platform(platform)
+        if parsed is None:
             raise self.fault(stage.start.node, f"failed to parse platform {platform}", "os/arch or os/arch/variant")
+        return platform if platform.count("/") else "/".join(parsed) if all(parsed) else ""
 
-    def _context(self, source: Snapshot | Folder, name: str, node: Node) -> State:
+    def _context(self, source: Snapshot | Folder, name: str, node: Node, stage: str = "") -> State:
+        """What begins with a context. `name` is the source's, `stage` the stage's where that is another."""
         if isinstance(source, Folder):
             ref = self.plan.add(f"{name} files", Put((Pick(source, ""),), "/"), node)
             return self._with_path(State(name, Config(workdir="/"), {}, (ref,)))
         known = self._snapshots.get(name)
         if known is None:
-            config = self.plan.context.config_of(source)
+            try:
+                config = self.plan.context.config_of(source, self.plan.actions)
+            except GraphbuildError as error:  # an image that cannot be had
+                placed = (msgspec.structs.replace(each, place=each.place or node.place(self.plan.file)) for each in error.problems)
+                raise GraphbuildError(*placed, exit_code=error.exit_code) from None
             known = self._snapshots[name] = self._with_path(State(name, config, dict(config.env), source.layers, history=source.config))
-        return child(known, name)
+        return child(known, stage or name)
 
     def _with_path(self, state: State) -> State:
         if "PATH" not in state.env:
@@ -213,9 +221,18 @@ class Stages:
             state.change(env=(*state.config.env, ("PATH", PATH)))
         return state
 
-    def _no_image(self, name: str, node: Node) -> GraphbuildError:
-        hint = f"give it: --build-context {name}=oci-layout://DIR, or `contexts: {{{name}: //package:target}}`"
-        return self.fault(node, f"no image {name!r}: pulling from registries is not supported yet", hint)
+    def _pulled(self, name: str, platform: str, node: Node) -> Snapshot:
+        """An image of a registry: as build.lock pins it, or, for a command, as its tag has it now."""
+        context = self.plan.context
+        digest = name.partition("@")[2] or (context.lock or {}).get(name, "")
+        if not digest and not context.settings.anywhere:
+            hint = f"run `graphbuild lock`; or give it: `contexts: {{{name}: //package:target}}`"
+            raise self.fault(node, f"image {name} is not pinned in build.lock", hint)
+        key = (name, platform)
+        if key not in self._pulls:
+            ref = self.plan.add(f"pull {name}", Pull(name, digest, platform), node)
+            self._pulls[key] = Snapshot((ref,), (ref,))
+        return self._pulls[key]
 
     def _instruction(self, instruction: Instruction, state: State, stage: Stage) -> None:
         state.number += 1

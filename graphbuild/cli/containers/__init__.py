@@ -1,0 +1,1 @@
+"""`graphbuild container`: Docker's commands on containers, with Docker's options."""
