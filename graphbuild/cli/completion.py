@@ -12,19 +12,30 @@ from graphbuild.values.errors import mistake
 
 SHELLS = ("bash", "fish", "zsh")
 
+_OF_FILES = ("image load", "image import")
 _WORD = re.compile(r"[A-Za-z0-9_@%+=:,./-][A-Za-z0-9_@%+=:,./\[\]-]*")
 
 
-def complete(words: Sequence[str], commands: Mapping[str, Sequence[str]], labels: Callable[[], Iterable[str]]) -> list[str]:
+def complete(
+    words: Sequence[str],
+    commands: Mapping[str, Sequence[str]],
+    labels: Callable[[], Iterable[str]],
+    images: Callable[[], Iterable[str]] = tuple,
+) -> list[str]:
     """The candidates for the last of `words`, sorted; none where a file name is what may come.
 
     `commands` maps each subcommand to its flags: `--offline`, `--store=` (takes a value), `--progress=auto|plain` (one of
-    these). `labels` is called only where a label may stand; an exclusion (`-//x`) completes as well.
+    these); "image ls" is an action of one. `labels` is called only where a label may stand, `images` where an image's name may; an
+    exclusion (`-//x`) completes as well.
     """
     *before, current = words or [""]
     if not before:
-        return _matching(current, commands)
+        return _matching(current, (name for name in commands if " " not in name))
     command, *rest = before
+    if actions := [name.partition(" ")[2] for name in commands if name.startswith(f"{command} ")]:
+        if not rest:
+            return _matching(current, actions)
+        command, *rest = (f"{command} {rest[0]}", *rest[1:])
     flags = _flags(commands.get(command, ()))
     name, equals, typed = current.partition("=")
     if equals and name.startswith("--"):
@@ -33,10 +44,12 @@ def complete(words: Sequence[str], commands: Mapping[str, Sequence[str]], labels
         return _matching(current, values)
     if current.startswith("-") and not current.startswith("-/") and "--" not in rest:
         return _matching(current, flags)
-    return _arguments(command, current, labels) if command in commands else []
+    return _arguments(command, current, labels, images) if command in commands else []
 
 
-def _arguments(command: str, current: str, labels: Callable[[], Iterable[str]]) -> list[str]:
+def _arguments(command: str, current: str, labels: Callable[[], Iterable[str]], images: Callable[[], Iterable[str]]) -> list[str]:
+    if " " in command:
+        return _matching(current, images()) if command.startswith("image ") and command not in _OF_FILES else []
     if command == "completion":
         return _matching(current, SHELLS)
     if current.startswith("-/"):

@@ -67,6 +67,7 @@ def whose(library: Library, options: Any) -> int:
     made = found.step.layer
     fields = {
         "path": "/" + _text(found.entry.path),
+        "leads_to": "/" + _text(found.leads_to) if found.leads_to else "",
         "layer": found.number,
         "diff_id": str(made.diff_id) if made else "",
         "target": made.target if made else "",

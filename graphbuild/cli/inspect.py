@@ -1,5 +1,6 @@
 """Commands that look and do not build: check, explain, graph, lock, schema, completion."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable
@@ -158,9 +159,22 @@ def complete_words(words: list[str]) -> int:
     from graphbuild.cli.completion import complete
     from graphbuild.cli.parser import flags, parser
 
-    for candidate in complete(words, flags(parser()), _labels):
+    for candidate in complete(words, flags(parser()), _labels, _images):
         sys.stdout.write(f"{candidate}\n")
     return EXIT_OK
+
+
+def _images() -> Iterable[str]:
+    """The names of the store's images, as Docker shows them."""
+    from graphbuild.build.project import find_site
+    from graphbuild.engine.library import familiar
+    from graphbuild.store.store import Store
+
+    try:
+        with contextlib.closing(Store(find_site(Path.cwd(), None).store)) as store:
+            return [familiar(name) for name in store.images.names()]
+    except GraphbuildError:
+        return ()
 
 
 def _labels() -> Iterable[str]:

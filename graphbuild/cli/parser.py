@@ -278,6 +278,7 @@ def flags(top: argparse.ArgumentParser) -> dict[str, Sequence[str]]:
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             for name, parser_ in action.choices.items():
                 found[name] = [text for option in parser_._actions for text in _flag(option)]  # noqa: SLF001
+                found |= {f"{name} {below}": texts for below, texts in flags(parser_).items()}
     return found
 
 

@@ -52,12 +52,13 @@ class LayerContents(msgspec.Struct, frozen=True):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a path of an image comes from. `package`: the distribution's package that owns it, or ""."""
+    """Where a path of an image comes from. `package`: the package that owns it, or "". `leads_to`: where a symlink ends."""
 
     entry: Entry
     step: Step
     number: int  # of the layer, from 1
     package: str
+    leads_to: bytes = b""
 
 
 def steps(about: ImageConfig, image: StoredImage) -> list[Step]:
@@ -96,7 +97,8 @@ def origin(library: Library, image: StoredImage, path: str) -> Origin:
     if seen is None:
         raise mistake(f"image {image.id.short} has no /{os.fsdecode(real)}", hint=_lost(real, stack, made))
     number = len(stack.layers) - [*reversed(stack.layers)].index(seen[1])
-    return Origin(seen[0], made[number - 1], number, owner(stack, real))
+    leads_to = stack.resolve(real) if seen[0].kind is Kind.SYMLINK else b""
+    return Origin(seen[0], made[number - 1], number, owner(stack, real), leads_to)
 
 
 def _lost(path: bytes, stack: Stack, made: list[Step]) -> str:

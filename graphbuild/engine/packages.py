@@ -1,6 +1,7 @@
 """The packages in an image, as their managers' databases have them: dpkg, apk, Python distributions.
 
-Sources: dpkg's `status` and `info/*.list` (deb-control(5), dpkg-query(1)), apk-tools' `installed` (apk index format), PEP 376.
+Sources: dpkg's `status` and `info/*.list` (deb-control(5), dpkg-query(1)), apk-tools' `installed` (apk index format), PEP 376 and
+PEP 627 (RECORD).
 What is no database, or a broken one, holds no packages: an image may come from anywhere.
 """
 
@@ -15,6 +16,7 @@ _STATUS = b"var/lib/dpkg/status"
 _STATUS_FOLDER = b"var/lib/dpkg/status.d"
 _INFO = b"var/lib/dpkg/info"
 _APK = b"lib/apk/db/installed"
+_SITE = re.compile(rb"((?:.*/)?(?:site|dist)-packages)/(.+)")
 _PYTHON = re.compile(rb"(?:.*/)?(?:site|dist)-packages/([^/]+)-([^/-]+)\.dist-info/METADATA")
 
 
@@ -24,7 +26,7 @@ def packages(stack: Stack) -> dict[str, str]:
     found |= {f"apk:{name}": version for name, version in _stanzas(stack.read(_APK, _LARGEST) or b"", b"P:", b"V:")}
     for layer in stack.layers:
         for entry in layer.entries:
-            match = _PYTHON.fullmatch(entry.path)
+            match = _PYTHON.fullmatch(entry.path) if entry.path.endswith(b"/METADATA") else None
             if match and stack.lookup(entry.path) is not None:
                 found[f"python:{match[1].decode(errors='replace')}"] = match[2].decode(errors="replace")
     return found
@@ -52,7 +54,7 @@ def _stanzas(text: bytes, name: bytes, version: bytes) -> Iterator[tuple[str, st
 
 def owner(stack: Stack, path: bytes) -> str:
     """The package that owns a path, `name version`; "" for none."""
-    found = _dpkg_owner(stack, path) or _apk_owner(stack, path)
+    found = _dpkg_owner(stack, path) or _apk_owner(stack, path) or _python_owner(stack, path)
     version = packages(stack).get(found, "") if found else ""
     return f"{found.partition(':')[2]} {version}".strip()
 
@@ -75,4 +77,18 @@ def _apk_owner(stack: Stack, path: bytes) -> str:
             folder = line[2:]
         elif line.startswith(b"R:") and (folder + b"/" + line[2:]).lstrip(b"/") == path:
             return f"apk:{package.decode(errors='replace')}"
+    return ""
+
+
+def _python_owner(stack: Stack, path: bytes) -> str:
+    """The distribution whose RECORD, lines of `path,hash,size`, names the file."""
+    found = _SITE.fullmatch(path)
+    if found is None:
+        return ""
+    site, below = found.groups()
+    for name in stack.names(site):
+        if name.endswith(b".dist-info"):
+            lines = (stack.read(site + b"/" + name + b"/RECORD", _LARGEST) or b"").split(b"\n")
+            if below.startswith(name + b"/") or any(line.startswith((below + b",", b'"' + below + b'",')) for line in lines):
+                return f"python:{name.rpartition(b'-')[0].rpartition(b'-')[0].decode(errors='replace')}"
     return ""
