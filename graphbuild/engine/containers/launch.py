@@ -7,7 +7,6 @@ anybody could write to: a sealed one in memory; so nothing of the machine's own 
 
 import fcntl
 import os
-import platform
 from collections.abc import Sequence
 
 import msgspec
@@ -64,7 +63,7 @@ def find_command(
 
 def last_program(command: Command, capabilities: int, identity: Identity, walls: trampoline.Container | None = None) -> bytes:
     """The program that becomes the command."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if not trampoline.supports(machine):
         raise lacking(f"containers cannot be run on {machine} yet", "use an x86-64 or aarch64 machine")
     code = trampoline.Program(
@@ -103,7 +102,7 @@ def walls(spec: Spec, command: Command, merged: str, status: int, block: int, id
 
 def seccomp_filter(identity: Identity) -> bytes:
     """With one id: the filter that lets chown and the like seem to work."""
-    return seccomp.root_emulation(platform.machine()) if identity.ids == "single" else b""
+    return seccomp.root_emulation(os.uname().machine) if identity.ids == "single" else b""
 
 
 def in_memory(program_: bytes) -> int:
