@@ -19,7 +19,7 @@ from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError, mist
 Action = Callable[[Library, Any], int]
 
 _UNMAPPED = ("ls", "inspect", "history", "tag", "rm")  # what reads no layer need not enter namespaces
-_CHANGING = ("tag", "rm", "prune", "load", "import", "squash")  # what may take a name from an image that a build made
+_CHANGING = ("tag", "rm", "prune", "load", "import", "pull", "squash")  # what may take a name from an image that a build made
 
 
 def image(options: Any) -> int:
@@ -41,6 +41,10 @@ def _action(name: str) -> Action:
         from graphbuild.cli import image_archives
 
         return {"save": image_archives.saved, "load": image_archives.loaded, "import": image_archives.imported}[name]
+    if name in ("pull", "push"):
+        from graphbuild.cli import image_registries
+
+        return {"pull": image_registries.pulled, "push": image_registries.pushed}[name]
     if name in ("tree", "diff", "whose"):
         from graphbuild.cli import image_views
 

@@ -13,7 +13,9 @@ def declare(commands: Any, add: Add, project: Callable[[argparse.ArgumentParser]
     """Add the command to a parser's commands; `add` makes a parser of name, text and example, `project` adds what all take."""
     image = add(commands, "image", "look after images: list, tag, save, load, import, compare", "graphbuild image ls")
     actions = image.add_subparsers(dest="action", metavar="ACTION", required=True)
-    parsers = [declare_one(actions, add) for declare_one in (_list, _inspect, _history, _tag, _remove, _prune, _save, _load, _import)]
+    parsers = [
+        declare_one(actions, add) for declare_one in (_list, _inspect, _history, _tag, _remove, _prune, _save, _load, _import, _pull, _push)
+    ]
     parsers += [declare_one(actions, add) for declare_one in (_tree, _diff, _squash, _verify, _whose)]
     for parser in parsers:
         project(parser)
@@ -105,6 +107,24 @@ def _import(actions: Any, add: Add) -> argparse.ArgumentParser:
     import_.add_argument("-m", "--message", default="", metavar="TEXT", help="what its history says")
     import_.add_argument("--platform", default="", metavar="OS/ARCH", help="what it is for (default: this machine)")
     return import_
+
+
+def _pull(actions: Any, add: Add) -> argparse.ArgumentParser:
+    pull = add(actions, "pull", "take in images of registries", "graphbuild image pull docker.io/library/alpine:3.20")
+    pull.add_argument("images", nargs="+", metavar="IMAGE")
+    pull.add_argument("--platform", default="", metavar="OS/ARCH", help="which one of an image for several (default: this machine's)")
+    pull.add_argument("-q", "--quiet", action="store_true", help="print ids only")
+    return pull
+
+
+def _push(actions: Any, add: Add) -> argparse.ArgumentParser:
+    push = add(actions, "push", "give images to the registries that their names say", "graphbuild image push registry.example/web:1")
+    push.add_argument("images", nargs="+", metavar="IMAGE")
+    push.add_argument(
+        "--compression", choices=("gzip", "zstd", "none"), default="gzip", help="of layers that came from no registry (default: gzip)"
+    )
+    push.add_argument("-q", "--quiet", action="store_true", help="print digests only")
+    return push
 
 
 def _tree(actions: Any, add: Add) -> argparse.ArgumentParser:

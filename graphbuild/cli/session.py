@@ -51,7 +51,7 @@ class Session:
         self.network = network
         self._warned: set[str] = set()
         self.registries = registries
-        self.images = once(lambda: _images(store, registries, offline=offline))
+        self.images = once(lambda: images_of(store, registries, offline=offline))
         self.report = report
 
     def selected(self, patterns: Sequence[str]) -> list[Label]:
@@ -136,7 +136,7 @@ def session(
     try:
         project = Project(site, store.root, variables(options.set), cancelled, spec)
         with store.lease():
-            yield Session(project, store, network, once(lambda: _registries(site, offline=offline)), report, offline=offline)
+            yield Session(project, store, network, once(lambda: registries_of(site, offline=offline)), report, offline=offline)
     finally:
         store.close()
 
@@ -161,13 +161,13 @@ def once(make: Callable[[], T]) -> Callable[[], T]:
     return get
 
 
-def _images(store: Store, registries: Callable[[], "Registries"], *, offline: bool) -> "Images":
+def images_of(store: Store, registries: Callable[[], "Registries"], *, offline: bool) -> "Images":
     from graphbuild.build.images import Images
 
     return Images(store, registries, offline=offline)
 
 
-def _registries(site: Site, *, offline: bool) -> "Registries":
+def registries_of(site: Site, *, offline: bool) -> "Registries":
     """The registries, as the workspace's settings and this user's credentials have them."""
     if offline:
         from graphbuild.network.registry import offline_registries

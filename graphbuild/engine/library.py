@@ -38,6 +38,10 @@ class Source(Protocol):
         """A layer's bytes, compressed or not."""
         ...
 
+    def kept(self, index: int) -> tuple[Digest, int, str] | None:
+        """Digest, size and codec of the layer's bytes, if the store has them once they were opened; None where they are elsewhere."""
+        ...
+
 
 class Library:
     """The images of one store."""
@@ -143,10 +147,23 @@ class Library:
         for number, diff_id in enumerate(source.diff_ids):
             layer = self.store.images.layer(diff_id)
             if layer is None or not self._is_there(layer):
-                tree = self.forms.adopt(partial(source.open_layer, number), diff_id, f"{origin} layer {number}")
-                layer = StoredLayer(diff_id, tree, self.size(tree))
+                layer = self._adopted(source, number, diff_id, f"{origin} layer {number}")
             layers.append(layer)
         return self.put(source.document, layers, names)
+
+    def _adopted(self, source: Source, number: int, diff_id: Digest, origin: str) -> StoredLayer:
+        """A layer that is new here; one that a registry sent stays as it came, so that it goes out as it came."""
+        kept = source.kept(number)
+        if kept is None:
+            tree = self.forms.adopt(partial(source.open_layer, number), diff_id, origin)
+            return StoredLayer(diff_id, tree, self.size(tree))
+        digest, size, codec = kept
+        with source.open_layer(number) as stored:
+            tree = self.forms.adopt_packed(stored, size, diff_id, origin)
+        if tree is None:  # an empty tar is kept as such: it has no other form
+            self.forms.adopt(partial(source.open_layer, number), diff_id, origin)
+            return StoredLayer(diff_id, None, 0)
+        return StoredLayer(diff_id, tree, self.size(tree), packed=digest, codec=codec)
 
     def _is_there(self, layer: StoredLayer) -> bool:
         """Whether a layer is as whole as an image needs it; what `cache verify --repair` took away is taken in again."""

@@ -31,7 +31,9 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Files(Protocol):
-    """What an image is read from."""
+    """What an image is read from. `in_store`: what is opened is a blob of the store from then on."""
+
+    in_store: bool
 
     def open(self, name: str) -> Span | None:
         """The file of that name; None when there is none. GraphbuildError for one that must not or cannot be opened."""
@@ -46,6 +48,8 @@ class Files(Protocol):
 
 class Folder:
     """A folder as a source."""
+
+    in_store = False
 
     def __init__(self, path: Path, source: str) -> None:
         self._root = os.path.realpath(path)
@@ -87,6 +91,8 @@ class Folder:
 
 class Archive:
     """A tar archive as a source. Links inside it are followed inside it (Docker before 25 links equal layers)."""
+
+    in_store = False
 
     def __init__(self, fd: int, members: dict[str, Member], source: str) -> None:
         self._fd = fd

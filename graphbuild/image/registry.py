@@ -47,6 +47,8 @@ class _Shape(msgspec.Struct, frozen=True, rename="camel"):
 class RegistryFiles:
     """A repository as the files of a layout (`image.files.Files`). What is in it is known by the documents that were opened before."""
 
+    in_store = True
+
     def __init__(
         self,
         registries: Callable[[], Registries],

@@ -35,6 +35,11 @@ class SourceLayer(msgspec.Struct, frozen=True):
     diff_id: Digest
     name: str  # of its file in the source
 
+    @property
+    def codec(self) -> str:
+        """How its bytes are compressed: "gzip", "zstd", "none"."""
+        return self.media_type.rpartition(".tar")[2].lstrip("+.") or "none"
+
 
 class Listed(msgspec.Struct, frozen=True):
     """An image of a source that may hold several: what to ask for it by, and the names that it has there, as written."""
@@ -60,6 +65,11 @@ class SourceImage(msgspec.Struct, frozen=True):
     @property
     def diff_ids(self) -> tuple[Digest, ...]:
         return tuple(layer.diff_id for layer in self.layers)
+
+    def kept(self, index: int) -> tuple[Digest, int, str] | None:
+        """Digest, size and codec of a layer whose stored bytes are in the store once it was opened; None where they are elsewhere."""
+        layer = self.layers[index]
+        return (layer.digest, layer.size, layer.codec) if self.files.in_store else None
 
     def open_layer(self, index: int) -> io.BufferedReader:
         """The stored bytes of a layer. Several may be read at once; GraphbuildError from `read` where the digest differs."""

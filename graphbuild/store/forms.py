@@ -2,13 +2,14 @@
 
 import contextlib
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from graphbuild.layers.cancel import Cancel, Cancellable, never
-from graphbuild.layers.compression import codec_version, compress, decompress
+from graphbuild.layers.compression import codec_version, compress, decompress, open_stream
 from graphbuild.layers.folder import materialize
 from graphbuild.layers.stack import Layer, Stack
 from graphbuild.layers.tar_headers import Readable
@@ -17,9 +18,12 @@ from graphbuild.layers.tar_tree import Ids
 from graphbuild.layers.tar_write import Earlier, write_layer_tar
 from graphbuild.store.actions import LayerOutput
 from graphbuild.store.store import Store
-from graphbuild.values.digest import Digest
+from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.entry import Entry, encode_index, tree_digest
 from graphbuild.values.errors import mistake
+
+_CHUNK = 1 << 20
+_RATIO, _SMALLEST_BOUND = 200, 1 << 30  # layers compress to 1/2 … 1/20; a bomb to 1/1000 and less
 
 
 class Forms:
@@ -122,6 +126,21 @@ class Forms:
             entries = unpack(stream, folder, epoch=self._epoch, whiteouts=True, ids=self._ids, source=source)
             return self._store.put_layer(encode_index(entries, self._epoch), folder=folder) if entries else None
 
+    def adopt_packed(self, stored: Readable, size: int, diff_id: Digest, source: str) -> Digest | None:
+        """Take in a layer of somebody else that stays as it came: its tree, None where it holds nothing.
+
+        `stored` are the `size` bytes of its blob; what is in them is checked against the `diff_id`, and makes the folder.
+        """
+        hashed = _Hashed(open_stream(Cancellable(stored, self._cancelled)), max(_SMALLEST_BOUND, size * _RATIO), source)
+        with self._store.scratch() as scratch:
+            folder = scratch / "folder"
+            folder.mkdir(mode=0o755)
+            entries = unpack(hashed, folder, epoch=self._epoch, whiteouts=True, ids=self._ids, source=source)
+            found = hashed.finish()
+            if found != diff_id:
+                raise mistake(f"{source} unpacks to {found}, its config says {diff_id}", hint="the image is damaged")
+            return self._store.put_layer(encode_index(entries, self._epoch), folder=folder) if entries else None
+
     def compressed(self, diff_id: Digest, path: Path, codec: str) -> tuple[Digest, int, Path]:
         """A tar's compressed form: made once a codec, its library's version and the machine's kind, remembered by diff_id."""
         version = codec_version(codec)
@@ -185,3 +204,27 @@ class Forms:
 
 def _quiet() -> None:
     """Another process makes the same layer's folder: nothing to say about it."""
+
+
+class _Hashed:
+    """A stream that is hashed as it is read, and not longer than `bound` bytes."""
+
+    def __init__(self, stream: Readable, bound: int, name: str) -> None:
+        self._stream = stream
+        self._state = hashlib.sha256()
+        self._left = bound
+        self._name = name
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise mistake(f"{self._name} unpacks to more than {_RATIO} times its size", hint="the image is a bomb")
+        self._state.update(data)
+        return data
+
+    def finish(self) -> Digest:
+        """The digest of all of it, what follows the archive's end included."""
+        while self.read(_CHUNK):
+            pass
+        return sha256(self._state.hexdigest())

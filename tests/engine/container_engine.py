@@ -26,6 +26,8 @@ store = Store(Path(sys.argv[1]))
 class Source:
     document = Path(sys.argv[2]).read_bytes()
     diff_ids = tuple(sha256(text.removeprefix("sha256:")) for text in decode(document, ImageConfig).rootfs.diff_ids)
+    def kept(self, index):
+        return None
     def open_layer(self, index):
         return open(sys.argv[4 + index], "rb")
 with store.lease():
