@@ -9,7 +9,7 @@ import tarfile
 import time
 from pathlib import Path
 
-from conftest import ROOT, Engine
+from container_engine import ROOT, Engine
 from test_against_docker import of_store, tree
 
 SCRIPT = "echo a > /new; rm /usr/bin/wc; echo c >> /etc/group; mkdir -p /d/e; ln /new /d/l; chmod 700 /home; rm -r /tmp; mkdir /tmp; echo t > /tmp/t"

@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from conftest import Engine
+from container_engine import Engine
 
 ROUNDS = int(os.environ.get("GRAPHBUILD_KILL_ROUNDS", "15"))
 

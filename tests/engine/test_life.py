@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from conftest import Engine, until
+from container_engine import Engine, until
 
 LOOP = "trap 'exit 3' TERM; echo up; while true; do sleep 0.05; done"
 
