@@ -36,6 +36,7 @@ fmt: install
 bench: install peers
 	$(BIN)/python -m compileall -q graphbuild plugins/debian/graphbuild_debian plugins/dockerfile/graphbuild_dockerfile
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/containers.py
 
 docs: install
 	$(BIN)/python docs/reference.py

@@ -1,4 +1,4 @@
-"""A store with an image in it, and containers of it."""
+"""A store with an image in it, and containers of it driven by the command line."""
 
 import io
 import os
@@ -11,7 +11,7 @@ import pytest
 from accounts import UID, user_prefix
 from container_engine import Engine, diff_id, document, end
 
-_EXTRA = "tty ps hostname timeout tar sync stty uname nc mknod mkfifo ln setsid"
+_EXTRA = "tty ps hostname timeout tar sync stty uname nc mknod mkfifo setsid"
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import peers
 import pytest
-from container_engine import Engine, diff_id, document
+from container_engine import Engine, diff_id, document, end
 
 # A base with what layers are made difficult by.
 SETUP = """
@@ -158,8 +158,6 @@ def loaded(docker: peers.Engine, base: tuple[bytes, list[bytes]]) -> peers.Engin
 @pytest.fixture(scope="module")
 def ours(loaded: peers.Engine) -> Iterator[Engine]:
     """Our engine with the image that Docker made."""
-    from container_engine import end
-
     folder = Path(tempfile.mkdtemp(prefix="graphbuild-oracle-", dir="/var/tmp"))
     engine = Engine(folder)
     config, layers = saved(loaded.run("save", "set:latest").stdout)

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import Engine, diff_id, document
+from container_engine import Engine, diff_id, document
 
 MIRROR = "http://deb.debian.org/debian"
 _CONFIG = '{"Cmd":["bash"],"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}'

@@ -12,7 +12,7 @@ from graphbuild.values.errors import EXIT_OK, mistake
 def exec_command(place: Place, _grammar: Grammar, options: Parsed) -> int:
     """The exit code of the command; 126 or 127 where it cannot be started."""
     word, *argv = options.words
-    with place.open() as opened:
+    with place.open(only_look=True) as opened:
         container = opened.shelf.find(word)
     seen = container.look()
     if seen.status == "paused":

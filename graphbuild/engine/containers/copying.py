@@ -17,7 +17,7 @@ import msgspec
 
 from graphbuild.engine.containers import assemble
 from graphbuild.engine.containers.archive import Writer, unpack
-from graphbuild.engine.containers.enter import enter_files
+from graphbuild.engine.containers.guide import enter_files
 from graphbuild.engine.containers.place import Place
 from graphbuild.engine.containers.shelf import Container, failed, is_alive, locked
 from graphbuild.sandbox import kernel

@@ -12,7 +12,7 @@ import time
 
 import msgspec
 
-from graphbuild.engine.containers import enter
+from graphbuild.engine.containers import enter, guide  # noqa: F401 - the guide finds its part loaded
 from graphbuild.engine.containers.model import Health, Probe
 from graphbuild.engine.containers.shelf import Container
 from graphbuild.sandbox.namespace import Identity

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from graphbuild.engine.containers import assemble, devices, groups, launch, wire
+from graphbuild.engine.containers import assemble, groups, launch, streams, wire
 from graphbuild.engine.containers.clients import Clients
 from graphbuild.engine.containers.health import Checks
 from graphbuild.engine.containers.model import OURS, State, encode
@@ -52,7 +52,7 @@ def become(order: Order, report: int) -> None:
     os.chdir("/")
     alive = os.open(folder / "alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(alive, fcntl.LOCK_EX)
-    _let_go({alive, report, order.client})
+    streams.let_go({alive, report, order.client})
     run = _Run(order)
     try:
         run.start()
@@ -69,18 +69,6 @@ def _told(error: GraphbuildError | OSError) -> tuple[int, str, str]:
     if isinstance(error, GraphbuildError):
         return error.exit_code, error.problems[0].message, error.problems[0].hint
     return OURS, f"the container cannot start: {error.strerror}: {error.filename}", ""
-
-
-def _let_go(kept: set[int]) -> None:
-    """Close what the caller had open, and stand on /dev/null."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(null, number)
-    last = 2
-    for number in sorted({number for number in kept if number > 2}):
-        os.closerange(last + 1, number)
-        last = number
-    os.closerange(last + 1, 1 << 20)
 
 
 class _Run:
@@ -144,13 +132,14 @@ class _Run:
 
     def _spawn(self, command: launch.Command, merged: Path) -> None:
         spec = self._spec
-        stdin, slaves = self._terminal(merged, command.who.uid) if spec.tty else self._pipes(command.who.uid)
+        opened = streams.terminal(merged / "dev", command.who.uid) if spec.tty else streams.pipes(command.who.uid, stdin=spec.open_stdin)
+        stdin, slaves, self._outputs = opened.stdin, opened.ends, opened.outputs
         if spec.read_only:
             kernel.set_attributes(bytes(merged), kernel.MOUNT_ATTR_RDONLY)
         self._clients = Clients(stdin, once=spec.once, tty=spec.tty, terminal=stdin if spec.tty else -1)
         if self._order.client >= 0:
             self._clients.add(socket.socket(fileno=self._order.client))
-        self._listen()
+        self._clients.endpoint = streams.listen(self._container.folder)
         status, status_end = os.pipe2(os.O_CLOEXEC)
         block_end, block = os.pipe2(os.O_CLOEXEC)
         walls = launch.walls(spec, command, str(merged), status_end, block_end, self._order.identity)
@@ -186,43 +175,6 @@ class _Run:
             self._state = msgspec.structs.replace(self._state, health=self._checks.health)
         self._write(self._state)
         os.set_blocking(status, False)
-
-    def _terminal(self, merged: Path, owner: int) -> tuple[int, list[int]]:
-        master, slave = devices.open_terminal(merged / "dev/pts", owner)
-        devices.mount_console(merged / "dev", slave)
-        self._outputs[master] = wire.STDOUT
-        os.set_blocking(master, False)
-        return master, [slave]
-
-    def _pipes(self, owner: int) -> tuple[int, list[int]]:
-        """Where the standard input is written to (-1 for none), and the container's ends."""
-        stdin, stdin_end = -1, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        if self._spec.open_stdin:
-            os.close(stdin_end)
-            stdin_end, stdin = os.pipe2(os.O_CLOEXEC)
-            os.set_blocking(stdin, False)
-        ends = [stdin_end]
-        for kind in (wire.STDOUT, wire.STDERR):
-            read, end = os.pipe2(os.O_CLOEXEC)
-            os.set_blocking(read, False)
-            self._outputs[read] = kind
-            ends.append(end)
-        for end in ends:
-            if owner and (end != stdin_end or self._spec.open_stdin):
-                os.fchown(end, owner, -1)
-        return stdin, ends
-
-    def _listen(self) -> None:
-        """Take clients at a socket in the container's folder, whose path may be too long to be said in full."""
-        folder = os.open(self._container.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink("attach", dir_fd=folder)
-        endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        endpoint.bind(f"/proc/self/fd/{folder}/attach")
-        endpoint.listen()
-        endpoint.setblocking(False)
-        os.close(folder)
-        self._clients.endpoint = endpoint
 
     def _refused(self) -> GraphbuildError:
         """Why there is no first process; what there was of it is gone."""

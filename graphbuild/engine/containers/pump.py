@@ -8,8 +8,12 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from graphbuild.engine.containers import devices, enter, terminal, wire
+from graphbuild.engine.containers import enter, wire
+
+if TYPE_CHECKING:
+    from graphbuild.engine.containers.terminal import Leaving
 
 _BLOCK = 64 * 1024
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -21,6 +25,8 @@ class Detached(Exception):  # noqa: N818 - the user pressed the keys
 
 def attach(client: socket.socket, *, stdin: bool, tty: bool, keys: bytes) -> int | None:
     """Be a client until the container ends: its exit code, None where the monitor was killed. Detached when the keys were pressed."""
+    from graphbuild.engine.containers import terminal
+
     with contextlib.ExitStack() as held:
         if tty and stdin and os.isatty(0):
             held.enter_context(terminal.raw(0, lambda rows, columns: client.sendall(wire.size(rows, columns))))
@@ -29,7 +35,7 @@ def attach(client: socket.socket, *, stdin: bool, tty: bool, keys: bytes) -> int
         return _attached(client, stdin=stdin, leaving=terminal.Leaving(keys if tty else b""))
 
 
-def _attached(client: socket.socket, *, stdin: bool, leaving: terminal.Leaving) -> int | None:
+def _attached(client: socket.socket, *, stdin: bool, leaving: "Leaving") -> int | None:
     frames = wire.Frames()
     poll = select.poll()
     poll.register(client, select.POLLIN)
@@ -54,7 +60,7 @@ def _attached(client: socket.socket, *, stdin: bool, leaving: terminal.Leaving) 
                     poll.unregister(0)
 
 
-def _pass_input(client: socket.socket, leaving: terminal.Leaving) -> bool:
+def _pass_input(client: socket.socket, leaving: "Leaving") -> bool:
     """False at the end of the input."""
     try:
         data = os.read(0, _BLOCK)
@@ -95,6 +101,8 @@ def run_entered(entered: enter.Entered, outputs: dict[int, int], stdin: int) -> 
     """
     with contextlib.ExitStack() as held:
         if entered.master >= 0:
+            from graphbuild.engine.containers import devices, terminal
+
             outputs = {entered.master: 1}
             if os.isatty(0):
                 held.enter_context(terminal.raw(0, lambda rows, columns: devices.set_size(entered.master, rows, columns)))

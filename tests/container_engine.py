@@ -1,4 +1,4 @@
-"""`graphbuild container` on a store with images in it, driven through the command line."""
+"""`graphbuild container` on a store of its own, as a user would drive it, and images to begin with."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from workspaces import Done
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 _IMPORT = """
 import hashlib, io, sys
 from pathlib import Path
