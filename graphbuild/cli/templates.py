@@ -15,7 +15,7 @@ _ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _WORD = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|`[^`]*`|[^\s"`]+)""")
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PATH = re.compile(r"\.(?:\w+(?:\.\w+)*)?")
-_HINT = "{{.Field}}, {{.Field.Field}}, {{json .Field}}, {{index .Field KEY}}, {{join .Field SEPARATOR}} and {{len .Field}} are understood"
+_HINT = "{{.Field}}, {{.Field.Field}}, {{json .Field}}, {{index .Field KEY}}, {{upper .Field}}, {{lower .Field}}, {{join .Field SEPARATOR}} and {{len .Field}} are understood"
 
 
 def fill(template: str, fields: Mapping[str, object]) -> str:
@@ -50,6 +50,8 @@ def _evaluate(action: str, fields: Mapping[str, object]) -> str:
         case ["len", path]:
             value = _value(path, fields)
             return str(len(value) if isinstance(value, str | list | tuple | dict) else 0)
+        case ["upper" | "lower" as change, path]:
+            return str.upper(_written(_value(path, fields))) if change == "upper" else str.lower(_written(_value(path, fields)))
         case ["join", path, separator]:
             value = _value(path, fields)
             return _literal(separator).join(map(_written, value if isinstance(value, list | tuple) else []))

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from graphbuild.cli.containers.grammar import Grammar, Parsed, wrong
-from graphbuild.cli.containers.template import render, table
 from graphbuild.cli.containers.times import ago, stamp
+from graphbuild.cli.listing import say, show, table
+from graphbuild.cli.templates import fill, unescaped
 from graphbuild.engine.containers import running
 from graphbuild.engine.containers.describe import describe
 from graphbuild.engine.containers.place import Place
@@ -38,24 +39,9 @@ def ps(place: Place, grammar: Grammar, options: Parsed) -> int:
         _write("".join(f"{container.id if options.flag('no_trunc') else container.id[:12]}\n" for container, _ in found))
         return EXIT_OK
     rows = [_row(container, seen, options) for container, seen in found]
-    template = options.text("format")
-    if template == "json":
-        _write("".join(f"{json.dumps(row)}\n" for row in rows))
-    elif template is not None and not template.startswith("table"):
-        _write("".join(f"{render(template, row)}\n" for row in rows))
-    elif template is not None:
-        _write(_table(template.removeprefix("table").strip(), rows))
-    else:
-        columns = [*_HEADINGS, *(["Size"] if options.flag("size") else [])]
-        headings = [_HEADINGS.get(column, column.upper()) for column in columns]
-        _write(table([headings, *([row[column] for column in columns] for row in rows)]))
+    columns = [*_HEADINGS, *(["Size"] if options.flag("size") else [])]
+    show(options.text("format") or "", [_HEADINGS.get(column, column.upper()) for column in columns], rows, columns)
     return EXIT_OK
-
-
-def _table(template: str, rows: list[dict[str, str]]) -> str:
-    fields = {name: _HEADINGS.get(name, name.upper()) for name in (rows[0] if rows else _HEADINGS)}
-    lines = [render(template, row).split("\t") for row in (fields, *rows)]
-    return table(lines)
 
 
 def _write(text: str) -> None:
@@ -177,7 +163,8 @@ def inspect(place: Place, _grammar: Grammar, options: Parsed) -> int:
     if template is None or template == "json":
         _write(json.dumps(found, indent=4 if template is None else None, ensure_ascii=False) + "\n")
     else:
-        _write("".join(f"{render(template, said)}\n" for said in found))
+        for said in found:
+            say(fill(unescaped(template), said))
     if missing is not None:
         sys.stdout.flush()
         raise missing
@@ -191,7 +178,7 @@ def top(place: Place, _grammar: Grammar, options: Parsed) -> int:
     for pid in running.processes(container):
         with contextlib.suppress(OSError):
             rows.append(_process(pid))
-    _write(table(rows))
+    _write(table(rows[0], rows[1:]))
     return EXIT_OK
 
 
