@@ -32,6 +32,8 @@ ids = enter().ids
 class Source:
     document = Path(sys.argv[2]).read_bytes()
     diff_ids = (parse_digest(sys.argv[4]),)
+    def kept(self, index):
+        return None
     def open_layer(self, index):
         return open(sys.argv[3], "rb")
 store = Store(Path(sys.argv[1]))
