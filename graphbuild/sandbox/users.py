@@ -3,6 +3,7 @@
 Pure: texts in, numbers out. Malformed lines are skipped, as libcontainer does; the files come from images and are hostile.
 """
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -58,12 +59,14 @@ def resolve_user(user: str, passwd: bytes, group: bytes) -> Credentials:
 def as_docker(user: str, passwd: bytes | None, found: Credentials) -> Credentials:
     """What Docker's runtime makes of the credentials that `resolve_user` found; `passwd` None: the image has no such file.
 
-    HOME is that of the first entry with the uid, also an empty one. Without the file nobody is found but by two numbers.
+    HOME is that of the first entry with the uid, also an empty one. Without the file nobody is found but by two numbers. The primary group
+    is among the supplementary ones.
     """
     if passwd is None and user and not all(map(_is_number, user.partition(":")[::2])):
         raise mistake(f"user {user!r}: the image has no /etc/passwd to find it in", hint="say two numbers, uid:gid")
     entry = next((entry for entry in _users(passwd or b"") if entry.uid == found.uid), None)
-    return msgspec.structs.replace(found, home="/" if entry is None else entry.home)
+    groups = tuple(sorted({*found.groups, found.gid}))
+    return msgspec.structs.replace(found, groups=groups, home="/" if entry is None else entry.home)
 
 
 def _is_number(text: str) -> bool:
@@ -85,10 +88,11 @@ def resolve_owner(owner: str, passwd: bytes, group: bytes) -> tuple[int, int]:
 def lenient_owner(owner: str, passwd: bytes | None, group: bytes | None) -> tuple[int, int]:
     """The (uid, gid) of a Dockerfile's --chown, as BuildKit has it: what `user[:group]` names and is not there is quietly root's.
 
-    `1` is 1:1, `1:` is 1:0, `:group` is 0:group, an unknown group is the user's own. GraphbuildError for a name where there is no file.
+    `1` is 1:1, `1:` is 1:0, `:group` is 0:group, an unknown group is the user's own. A number is one of 32 bits with a sign, any other is
+    a name. GraphbuildError for a name where there is no file.
     """
     user_part, colon, group_part = owner.partition(":")
-    uid = _number(user_part)
+    uid = _signed(user_part)
     gid = uid or 0
     if uid is None:
         entry = None
@@ -99,13 +103,20 @@ def lenient_owner(owner: str, passwd: bytes | None, group: bytes | None) -> tupl
         uid, gid = (entry.uid, entry.gid) if entry else (0, 0)
     if not colon:
         return uid, gid
-    number = _number(group_part)
+    number = _signed(group_part)
     if number is not None or not group_part:
         return uid, number or 0
     if group is None and group_part != "root":
         raise mistake(f"group {group_part!r}: there is no /etc/group to look it up in", hint="use a numeric id")
     named = next((found.gid for found in _groups(group or b"") if found.name == group_part), None)
     return uid, gid if named is None else named
+
+
+def _signed(text: str) -> int | None:
+    """A number as Go's ParseInt has it, of 32 bits, as an id; -1, which means "leave it" to the system calls, leaves it root's."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,10}", text) or not -(2**31) <= int(text) < 2**31:
+        return None
+    return 0 if int(text) == -1 else int(text) % 2**32
 
 
 def _number(text: str) -> int | None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphbuild.sandbox.users import Credentials, resolve_owner, resolve_user
+from graphbuild.sandbox.users import Credentials, as_docker, lenient_owner, resolve_owner, resolve_user
 from graphbuild.values.errors import GraphbuildError
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\n# note\nbroken\nbob:x:1000:1001::/home/bob:/bin/sh\nbob:x:1:1::/second:\n77:x:78:79::/odd:\nnohome:x:5:5:::\n"
@@ -49,6 +49,28 @@ def test_files_may_be_missing():
 )
 def test_owner(owner, expected):
     assert resolve_owner(owner, PASSWD, GROUP) == expected
+
+
+@pytest.mark.parametrize(("user", "groups"), [("bob", (4, 29, 1001)), ("bob:audio", (29,)), ("4000", (0,)), ("", (0, 4))])
+def test_as_docker_the_primary_group_is_a_supplementary_one(user, groups):
+    assert as_docker(user, PASSWD, resolve_user(user, PASSWD, GROUP)).groups == groups
+
+
+@pytest.mark.parametrize(
+    ("owner", "expected"),
+    [
+        ("2147483647", (2147483647, 2147483647)),
+        ("2147483648", (0, 0)),  # no number of 32 bits: the name of nobody
+        ("2147483648:1", (0, 1)),
+        ("1:4294967294", (1, 1)),
+        ("-5", (4294967291, 4294967291)),
+        ("bob:-1", (1000, 0)),
+        ("+7", (7, 7)),
+        ("1.5", (0, 0)),
+    ],
+)
+def test_numbers_of_a_dockerfile_have_a_sign_and_32_bits(owner, expected):
+    assert lenient_owner(owner, PASSWD, GROUP) == expected
 
 
 def test_an_unknown_owner_is_a_mistake():

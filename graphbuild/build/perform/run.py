@@ -25,7 +25,7 @@ from graphbuild.values.entry import Entry, encode_index
 from graphbuild.values.errors import mistake
 from graphbuild.values.redact import Redactor
 
-_LIKE_DOCKER = 2  # what a RUN finds and what is kept of it: bump when that changes
+_LIKE_DOCKER = 3  # what a RUN finds and what is kept of it: bump when that changes
 _CA_BUNDLE = "/run/graphbuild/ca-certificates.crt"
 _CA_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
 

@@ -116,7 +116,7 @@ def _words(command: Command, state: State) -> tuple[str, ...]:
 
 def _workdir(path: str, node: Node, state: State, stages: "Stages") -> None:
     place = below(state.workdir, path)
-    state.change(workdir=place)
+    state.change(workdir=path if path.startswith("/") else place)  # as it is written, where it is absolute
     if place == "/":
         state.note("WORKDIR /")
         return

@@ -49,7 +49,7 @@ def run(said: Run, state: State, stage: Stage, stages: "Stages") -> None:
         mounts.extend(_mount(mount, number, node, state, stage, stages))
     command = _command(said, state, stages, mounts)
     own = state.config
-    config = Config(env=tuple(state.env.items()), user=own.user, workdir=own.workdir, shell=own.shell)
+    config = Config(env=tuple(state.env.items()), user=own.user, workdir=clean(own.workdir), shell=own.shell)
     network: Literal["none", "host"] = "none" if said.network == "none" or stages.request.network == "none" else "host"
     if said.network == "host" and stages.request.network == "none":
         raise stages.fault(node, "RUN --network=host, where the network is denied", "the target says `network: none`")

@@ -1,14 +1,13 @@
 """Names of Linux signals, as Docker accepts them."""
 
+import re
 import signal
-
-_LARGEST = 64
 
 
 def is_signal(text: str) -> bool:
-    """A number from 1 to 64, or a name with or without SIG."""
-    if text.isdigit():
-        return 0 < int(text) <= _LARGEST
+    """A name with or without SIG, or any number of 64 bits but 0."""
+    if re.fullmatch(r"[+-]?[0-9]+", text):
+        return int(text) != 0 and -(2**63) <= int(text) < 2**63
     name = text.upper().removeprefix("SIG")
     if name.startswith(("RTMIN+", "RTMAX-")):
         return name[6:].isdigit() and int(name[6:]) <= 30
