@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_parts import Edits, edit_names, manifests, written
+from test_build_parts import Edits, edit_names, manifests, written
 from workspaces import Workspace
 
 SEEDS, EDITS = 3, 8  # with 4,000 targets and 200 edits: benchmarks/
