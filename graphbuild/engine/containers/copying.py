@@ -174,6 +174,8 @@ def _inside(enter: Callable[[], None], work: Callable[[int], None], descriptor: 
         pass  # said on the other side
     except OSError as error:
         _tell(tell, EXIT_FAILED, f"cannot copy: {error.strerror}: {os.fsdecode(error.filename or b'')}", "")
+    except BaseException as error:  # noqa: BLE001 - said, since nobody else can: a time or an owner that no file can have
+        _tell(tell, EXIT_FAILED, f"cannot copy: {error!r}", "")
     finally:
         os._exit(0)
 
