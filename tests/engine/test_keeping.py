@@ -177,3 +177,13 @@ def test_what_cannot_be_copied_fails(engine: Engine, headers: dict[str, str]):
     )
     assert done.returncode == 1
     assert b"cannot copy" in done.stderr
+
+
+def test_deep_folders(engine: Engine):
+    deep = "/".join("d" * 1500)
+    engine.ok("run", "--name", "cc", "base", "sh", "-c", f"mkdir -p /{deep}")
+    assert f"A /{deep}\n" in engine.ok("diff", "cc")
+    for words in (["export", "cc"], ["cp", "cc:/d", "-"]):
+        done = subprocess.run([*engine.command(), *words], env=engine.environment, capture_output=True, check=True)
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
+            assert deep in tar.getnames()
