@@ -17,7 +17,7 @@ class FakeRegistries:
         self.blobs = {}
         self.sent = []
 
-    def resolve(self, repository, name, accept, cancelled=None):
+    def resolve(self, repository, name, accept, cancelled=None, *, mirrors=True):
         found = self.manifests.get((repository, name))
         return _digest(found.data) if found else None
 

@@ -2,7 +2,7 @@
 
 Written beside the certificate of an unchanged build (`graphbuild.start`), for the next run that finds a few stats changed. Whatever
 is not known for sure to matter to sources or outputs of certain targets alone makes it a full run: specs, settings, the lock, our own code,
-what rules read while they analysed (`Inputs.pinned`), folders in which packages appeared, paths that nobody is known to look at.
+what rules read while they analysed (`Inputs.pinned`), folders in which packages or folders appeared, paths that nobody is known to look at.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from graphbuild.graph.analyze import Graph, Node
 from graphbuild.rules.actions import Folder, exported
 from graphbuild.rules.refs import Sources, WorkspaceFile, found_in
 from graphbuild.spec.model import BUILD_FILE
-from graphbuild.spec.workspace import find_packages
+from graphbuild.spec.workspace import walk_packages
 from graphbuild.values.certificate import Changed
 from graphbuild.values.label import Label, parse_label
 
@@ -72,14 +72,14 @@ def read_parts(certificate: str, token: bytes) -> Parts | None:
         return None
 
 
-def affected(parts: Parts, changed: Changed, known: Mapping[bytes, Iterable[bytes]], root: Path, ignore: tuple[str, ...]) -> Part | None:
-    """What must be looked at after the change; None for everything. `known`: folder (with its slash) → the names that were looked at in it."""
+def affected(parts: Parts, changed: Changed, root: Path, ignore: tuple[str, ...]) -> Part | None:
+    """What must be looked at after the change; None for everything."""
     touched: set[int] = set()
     for path, _ in changed:
         owners = [*_owners(parts.covers, path)]
         if path in parts.pinned or not (owners or path in parts.visited):
             return None
-        if path in parts.visited and _may_hold_packages(path, parts, known.get(path + b"/", ()), root, ignore):
+        if path in parts.visited and _may_hold_packages(path, parts, root, ignore):
             return None
         touched.update(owners)
     wanted = _closure(touched, parts.dependents)
@@ -130,22 +130,26 @@ def _owners(covers: Mapping[bytes, list[int]], path: bytes) -> Iterator[int]:
         path = above
 
 
-def _may_hold_packages(folder: bytes, parts: Parts, known: Iterable[bytes], root: Path, ignore: tuple[str, ...]) -> bool:
-    """Whether a folder that changed has packages that were not there before."""
-    before = set(known)
-    try:
+def _may_hold_packages(folder: bytes, parts: Parts, root: Path, ignore: tuple[str, ...]) -> bool:
+    """Whether a folder that changed has packages, or folders where some may appear later, that were not there before."""
+    spec = os.path.join(folder, os.fsencode(BUILD_FILE))
+    if spec not in parts.pinned and os.path.lexists(spec):
+        return True
+    under = "" if folder == os.fsencode(root) else os.path.relpath(os.fsdecode(folder), root)
+    looked: list[str] = []
+
+    def look(place: str) -> tuple[bool, Iterable[str]]:
+        looked.append(place)
+        if place != under:
+            return False, ()
         with os.scandir(folder) as entries:
-            new = [entry.name for entry in entries if entry.name not in before or entry.name == os.fsencode(BUILD_FILE)]
+            return False, [os.fsdecode(entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+    try:
+        list(walk_packages(look, under, ignore))
     except OSError:
         return True
-    for name in new:
-        path = os.path.join(folder, name)
-        if name == os.fsencode(BUILD_FILE):
-            if path not in parts.pinned:
-                return True
-        elif os.path.isdir(path) and any(find_packages(root, os.path.relpath(os.fsdecode(path), root), ignore)):
-            return True
-    return False
+    return any(os.fsencode(root / place) not in parts.visited for place in looked)
 
 
 def _closure(start: set[int], dependents: Mapping[int, list[int]]) -> set[int]:

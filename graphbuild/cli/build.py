@@ -209,12 +209,11 @@ def _part(options: Any, opened: Session) -> Part | None:
     """The targets that matter, where the certificate of this command line nearly holds; None: all of them."""
     if options.stale is None or not _repeatable(options) or options.command != "run" or options.dry_run:
         return None
-    path, (folders, _, _, token), changed = options.stale
+    path, (_, _, _, token), changed = options.stale
     parts = read_parts(path, token)
     if parts is None:
         return None
-    known = {folder: names.split(b"\0") for folder, names, _ in folders}
-    return affected(parts, changed, known, opened.project.root, opened.project.settings.ignore)
+    return affected(parts, changed, opened.project.root, opened.project.settings.ignore)
 
 
 def _certificate(path: str, options: Any, opened: Session, graph: Graph, result: Result, part: Part | None) -> bytes | None:

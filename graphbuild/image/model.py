@@ -42,6 +42,7 @@ LARGEST_DOCUMENT = 8 << 20  # bytes of a manifest, index or config; registries r
 
 T = TypeVar("T", bound=msgspec.Struct)
 _encoder = msgspec.json.Encoder(order="deterministic")
+_INT64 = 1 << 63
 _PORT = re.compile(r"[0-9]+(-[0-9]+)?")
 
 
@@ -235,6 +236,11 @@ def from_oci(image: ImageConfig) -> Config:
 
 
 def _healthcheck_from_oci(check: OciHealthcheck) -> Healthcheck:
+    if any(
+        not -_INT64 <= number < _INT64
+        for number in (check.interval, check.timeout, check.start_period, check.start_interval, check.retries)
+    ):
+        raise ValueError("a number of the image's healthcheck is out of range")
     return Healthcheck(check.test or (), check.interval, check.timeout, check.start_period, check.start_interval, check.retries)
 
 

@@ -107,11 +107,11 @@ class Push:
 
     def _known(self, image: Outgoing, reference: Reference) -> bool:
         """Whether the registry has the image under that name."""
-        return self._registries.resolve(repository_of(reference), reference.tag, ACCEPTED, self._stop) == image.digest
+        return self._registries.resolve(repository_of(reference), reference.tag, ACCEPTED, self._stop, mirrors=False) == image.digest
 
     def _has_manifest(self, repository: Repository, digest: Digest) -> bool:
         """Whether it has the image under some other name: then all of its blobs are there."""
-        return self._registries.resolve(repository, str(digest), ACCEPTED, self._stop) is not None
+        return self._registries.resolve(repository, str(digest), ACCEPTED, self._stop, mirrors=False) is not None
 
     def _place(self, blob: Blob, repositories: list[Repository]) -> None:
         """Get a blob into repositories of one registry: sent to the first at most, mounted from there to the others."""

@@ -203,3 +203,19 @@ def test_a_changed_source_costs_its_own_targets(workspaces: Callable[..., Worksp
     settle()
     answer(ws)  # the output lies in a folder that is searched for sources
     assert answer(ws).certified
+
+
+@pytest.mark.parametrize("place", ["svc/one/src/new", "svc/one/new", "new"])
+def test_a_package_appears_in_a_folder_that_was_new_before(workspaces: Callable[..., Workspace], place: str):
+    ws = written(workspaces("ws"))
+    settled(ws)
+    folder = ws.root / place
+    folder.mkdir()
+    settle()
+    answer(ws)
+    settle()
+    answer(ws)
+    Edits(ws.root, random.Random(0)).declared(folder)
+    settle()
+    answer(ws)
+    assert (ws.root / "out/dist1").exists()

@@ -2,6 +2,7 @@
 
 import json
 
+from registry_server import RegistryServer
 from test_registry import blobs_asked, server, ws  # noqa: F401 - fixtures
 
 
@@ -34,3 +35,16 @@ def test_a_platform_and_a_digest(ws, server):  # noqa: F811
     assert "arm64" in ws.ok("image", "inspect", f"{server.host}/lib/base:1", "--format", "{{.Architecture}}").out
     assert "no such image" in ws.fails("image", "pull", f"{server.host}/lib/base:none", code=1)
     assert "is no name" in ws.fails("image", "push", ws.ok("image", "ls", "-q").out.strip(), code=2)
+
+
+def test_what_only_a_mirror_has_is_pushed(ws, server):  # noqa: F811
+    with RegistryServer() as mirror:
+        registries = {server.host: {"insecure": True, "mirrors": [f"{mirror.host}/cache"]}, mirror.host: {"insecure": True}}
+        ws.write({"graphbuild.yaml": json.dumps({"registries": registries})})
+        ws.ok("image", "pull", f"{server.host}/lib/base:1")
+        name = f"{server.host}/other/place:2"
+        ws.ok("image", "tag", f"{server.host}/lib/base:1", name)
+        ws.ok("image", "push", name)
+        mirror.repositories["cache/other/place"] = server.repositories.pop("other/place")
+        assert "(was there)" not in ws.ok("image", "push", name).out
+        assert "2" in server.repository("other/place")["manifests"]

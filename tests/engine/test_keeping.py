@@ -9,6 +9,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import pytest
 from container_engine import ROOT, Engine
 from test_against_docker import of_store, tree
 
@@ -160,3 +161,29 @@ def test_the_help_names_every_option(engine: Engine):
     words = [*engine.command()[:-1], "__complete", "container", "exe"]
     assert subprocess.run(words, env=engine.environment, check=True, capture_output=True).stdout == b"exec\n"
     assert Path(ROOT, "docs/containers.md").exists()
+
+
+@pytest.mark.parametrize("headers", [{"mtime": "1e300"}, {"uid": str(2**33)}])
+def test_what_cannot_be_copied_fails(engine: Engine, headers: dict[str, str]):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        member = tarfile.TarInfo("strange")
+        member.pax_headers = headers
+        tar.addfile(member)
+        tar.addfile(tarfile.TarInfo("next"))
+    engine.ok("create", "--name", "cc", "base")
+    done = subprocess.run(
+        [*engine.command(), "cp", "-", "cc:/"], env=engine.environment, input=stream.getvalue(), capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert b"cannot copy" in done.stderr
+
+
+def test_deep_folders(engine: Engine):
+    deep = "/".join("d" * 1500)
+    engine.ok("run", "--name", "cc", "base", "sh", "-c", f"mkdir -p /{deep}")
+    assert f"A /{deep}\n" in engine.ok("diff", "cc")
+    for words in (["export", "cc"], ["cp", "cc:/d", "-"]):
+        done = subprocess.run([*engine.command(), *words], env=engine.environment, capture_output=True, check=True)
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
+            assert deep in tar.getnames()

@@ -8,7 +8,11 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from container_engine import Engine
+
+from graphbuild.engine.containers.shelf import Shelf
+from graphbuild.store.store import Store
 
 ROUNDS = int(os.environ.get("GRAPHBUILD_KILL_ROUNDS", "15"))
 
@@ -85,3 +89,20 @@ def test_nothing_is_left_and_nothing_is_stuck(engine: Engine):
     assert engine.ok("run", "--rm", "base", "echo", "well") == "well\n"
     words = [*engine.command()[:-1], "cache", "verify"]
     assert subprocess.run(words, env=engine.environment, check=True, capture_output=True).stdout == b"the store is intact\n"
+
+
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = Store(tmp_path / "store")
+    shelf = Shelf(store)
+    made = Path.mkdir
+
+    def swept(folder: Path, mode: int = 0o777) -> None:
+        made(folder, mode)
+        monkeypatch.undo()
+        shelf.sweep()
+
+    monkeypatch.setattr(Path, "mkdir", swept)
+    with shelf.new_folder("1" * 64) as folder:
+        shelf.sweep()
+        assert folder.is_dir()
+    store.close()

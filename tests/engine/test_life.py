@@ -139,6 +139,17 @@ def test_volumes_binds_and_memory(engine: Engine):
     assert sorted(os.listdir(engine.store / "volumes")) == [".lock", "vol"]
 
 
+def test_what_lies_in_a_volume_at_dev_leads_nowhere_out_of_the_container(engine: Engine):
+    outside = engine.folder / "outside"
+    for links in (
+        f"ln -s {outside} /v/console; ln -s /dev/pts /v/pts",
+        f"ln -s {outside} /v/console; mkdir /v/pts; ln -s /dev/ptmx /v/pts/ptmx",
+    ):
+        engine.ok("run", "--rm", "-v", "devices:/v", "base", "sh", "-c", f"rm -rf /v/*; {links}")
+        assert engine("run", "--rm", "-t", "-v", "devices:/dev", "base", "true").code == 125
+        assert not outside.exists()
+
+
 def test_a_symlink_at_a_mount_point_leads_nowhere_but_into_the_container(engine: Engine):
     outside = engine.folder / "outside"
     outside.mkdir()

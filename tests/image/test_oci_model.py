@@ -90,3 +90,10 @@ def test_a_nul_byte_in_a_config_is_refused():
     text = b'{"architecture":"a","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":{"Cmd":["a\\u0000b"]}}'
     with pytest.raises(ValueError, match="NUL"):
         from_oci(decode(text, ImageConfig))
+
+
+def test_numbers_of_a_healthcheck_that_no_engine_takes_are_refused():
+    text = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":{"Healthcheck":{"Test":["NONE"],"Interval":1%b}}}'
+    assert from_oci(decode(text % b"", ImageConfig)).healthcheck
+    with pytest.raises(ValueError, match="out of range"):
+        from_oci(decode(text % (b"0" * 30), ImageConfig))

@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from typing import IO
 
+from graphbuild.engine.containers.copy_tree import raise_limits
 from graphbuild.engine.containers.place import Opened
 from graphbuild.engine.containers.shelf import Container, failed
 from graphbuild.sandbox import kernel, overlay
@@ -31,6 +32,7 @@ class Writer:
     """Writes a tar to a descriptor as it goes. `change` may change what is said of each member."""
 
     def __init__(self, descriptor: int, change: Change = lambda member: member) -> None:
+        raise_limits()
         self._file = os.fdopen(descriptor, "wb", closefd=False)
         self._tar = tarfile.open(fileobj=self._file, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_BLOCK)  # noqa: SIM115 - see close
         self._change = change

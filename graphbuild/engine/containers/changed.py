@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from graphbuild.engine.containers import assemble, running
-from graphbuild.engine.containers.copy_tree import copy_tree
+from graphbuild.engine.containers.copy_tree import copy_tree, raise_limits
 from graphbuild.engine.containers.place import Opened, Place
 from graphbuild.engine.containers.shelf import Container, failed, is_alive, locked
 from graphbuild.layers.capture import capture
@@ -78,6 +78,7 @@ class Change(msgspec.Struct, frozen=True, order=True):
 
 def list_changes(opened: Opened, container: Container) -> list[Change]:
     """What differs from the image, sorted by path, as Docker's `diff` has it."""
+    raise_limits()
     stack = stack_of(opened, container)
     finder = _Finder(stack, container.folder / "upper", frozenset(made_points(stack)))
     finder.visit(b"", hidden=False)

@@ -23,7 +23,7 @@ _DEEPEST = 3000  # levels; a path has 4096 bytes
 
 def copy_tree(source: bytes, target: bytes) -> None:
     """Copy what is in a folder, and its own attributes, into another, which is empty."""
-    _raise_limits()
+    raise_limits()
     come, to = os.open(source, _FOLDER), os.open(target, _FOLDER)
     try:
         _Copy(to).folder(come, to, b"")
@@ -32,7 +32,7 @@ def copy_tree(source: bytes, target: bytes) -> None:
         os.close(to)
 
 
-def _raise_limits() -> None:
+def raise_limits() -> None:
     """Two descriptors and a few frames a level: deep trees are somebody's right."""
     import resource
 

@@ -17,6 +17,7 @@ import msgspec
 
 from graphbuild.engine.containers import assemble
 from graphbuild.engine.containers.archive import Writer, unpack
+from graphbuild.engine.containers.copy_tree import raise_limits
 from graphbuild.engine.containers.guide import enter_files
 from graphbuild.engine.containers.place import Place
 from graphbuild.engine.containers.shelf import Container, failed, is_alive, locked
@@ -132,6 +133,7 @@ def _with_child(
     place: Place, container: Container, inside: Callable[[int], None], outside: Callable[[IO[bytes]], None], *, inward: bool = False
 ) -> None:
     """Do `inside` in a child that sees the container's files, and `outside` here, with a pipe between them."""
+    raise_limits()  # here, for what that imports
     with contextlib.ExitStack() as held:
         enter = _running(container) if container.look().running else _resting(place, container, held)
         read, write = os.pipe2(os.O_CLOEXEC)
@@ -174,6 +176,8 @@ def _inside(enter: Callable[[], None], work: Callable[[int], None], descriptor: 
         pass  # said on the other side
     except OSError as error:
         _tell(tell, EXIT_FAILED, f"cannot copy: {error.strerror}: {os.fsdecode(error.filename or b'')}", "")
+    except BaseException as error:  # noqa: BLE001 - said, since nobody else can: a time or an owner that no file can have
+        _tell(tell, EXIT_FAILED, f"cannot copy: {error!r}", "")
     finally:
         os._exit(0)
 

@@ -51,7 +51,7 @@ def _all_devices() -> list[str]:
 
 def open_terminal(pts: Path, owner: int) -> tuple[int, int]:
     """A new terminal of a devpts: its master and its slave, which belongs to `owner`."""
-    master = os.open(pts / "ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    master = os.open(pts / "ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     if owner:
@@ -59,12 +59,10 @@ def open_terminal(pts: Path, owner: int) -> tuple[int, int]:
     return master, slave
 
 
-def mount_console(dev: Path, slave: int) -> None:
-    """Make a terminal the container's /dev/console."""
-    place = dev / "console"
-    place.touch()
+def mount_console(pts: Path, slave: int, place: Path) -> None:
+    """Make a terminal of a devpts the container's console, which is at `place`."""
     number = os.minor(os.fstat(slave).st_rdev)
-    kernel.mount(bytes(dev / "pts" / str(number)), bytes(place), b"", kernel.MS_BIND)
+    kernel.mount(bytes(pts / str(number)), bytes(place), b"", kernel.MS_BIND)
 
 
 def set_size(terminal: int, rows: int, columns: int) -> None:

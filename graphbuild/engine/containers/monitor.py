@@ -23,6 +23,7 @@ from graphbuild.engine.containers import assemble, groups, launch, streams, wire
 from graphbuild.engine.containers.clients import Clients
 from graphbuild.engine.containers.health import Checks
 from graphbuild.engine.containers.model import OURS, State, encode
+from graphbuild.engine.containers.rooted import DiskTree
 from graphbuild.engine.containers.shelf import Container, born_at, failed
 from graphbuild.engine.quantities import parse_signal
 from graphbuild.sandbox import kernel, lifeline, trampoline
@@ -128,11 +129,11 @@ class _Run:
             )
         self._state = msgspec.structs.replace(self._state, groups=made)
         self._write(self._state)
-        self._spawn(command, merged)
+        self._spawn(command, merged, tree)
 
-    def _spawn(self, command: launch.Command, merged: Path) -> None:
+    def _spawn(self, command: launch.Command, merged: Path, tree: DiskTree) -> None:
         spec = self._spec
-        opened = streams.terminal(merged / "dev", command.who.uid) if spec.tty else streams.pipes(command.who.uid, stdin=spec.open_stdin)
+        opened = streams.terminal(tree, command.who.uid) if spec.tty else streams.pipes(command.who.uid, stdin=spec.open_stdin)
         stdin, slaves, self._outputs = opened.stdin, opened.ends, opened.outputs
         if spec.read_only:
             kernel.set_attributes(bytes(merged), kernel.MOUNT_ATTR_RDONLY)

@@ -186,8 +186,14 @@ class Shelf:
     def new_folder(self, container: str) -> Iterator[Path]:
         """The folder of a container in the making, which others leave alone meanwhile."""
         folder = self.store.containers.folder(container)
-        folder.mkdir(mode=0o700)
-        with locked(folder):
+        with contextlib.ExitStack() as held:
+            while True:
+                folder.mkdir(mode=0o700)
+                try:
+                    held.enter_context(locked(folder))
+                    break
+                except FileNotFoundError:  # somebody swept it away, before it was locked
+                    continue
             (folder / "alive").touch(0o600)
             yield folder
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from graphbuild.engine.containers import devices, wire
+from graphbuild.engine.containers.rooted import DiskTree
 
 
 class Streams(msgspec.Struct, frozen=True):
@@ -19,10 +20,15 @@ class Streams(msgspec.Struct, frozen=True):
     outputs: dict[int, int]
 
 
-def terminal(dev: Path, owner: int) -> Streams:
-    """A terminal of the container's devpts, which is its console too."""
-    master, slave = devices.open_terminal(dev / "pts", owner)
-    devices.mount_console(dev, slave)
+def terminal(tree: DiskTree, owner: int) -> Streams:
+    """A terminal of the container's devpts, which is its console too. A volume may be its /dev: what is in there leads nowhere else."""
+    number = tree.open(b"dev/pts", os.O_PATH | os.O_DIRECTORY)
+    pts = Path(f"/proc/self/fd/{number}")
+    master, slave = devices.open_terminal(pts, owner)
+    console = tree.open(tree.make(b"dev/console", folder=False), os.O_PATH)
+    devices.mount_console(pts, slave, Path(f"/proc/self/fd/{console}"))
+    os.close(console)
+    os.close(number)
     os.set_blocking(master, False)
     return Streams(master, [slave], {master: wire.STDOUT})
 

@@ -57,9 +57,11 @@ class HttpRegistries:
     def close(self) -> None:
         self._connections.close()
 
-    def resolve(self, repository: Repository, name: str, accept: Sequence[str], cancelled: Cancelled | None = None) -> Digest | None:
+    def resolve(
+        self, repository: Repository, name: str, accept: Sequence[str], cancelled: Cancelled | None = None, *, mirrors: bool = True
+    ) -> Digest | None:
         problems: list[Problem] = []
-        for place in self._places(repository):
+        for place in self._places(repository) if mirrors else (repository,):
             try:
                 found = self._resolve(place, name, accept, cancelled)
             except GraphbuildError as error:

@@ -39,8 +39,13 @@ class Registries(Protocol):
     broken transport, bytes of another digest or size, `cancelled()` (exit code 8).
     """
 
-    def resolve(self, repository: Repository, name: str, accept: Sequence[str], cancelled: Cancelled | None = None) -> Digest | None:
-        """The digest of the manifest of that tag, or digest; None where there is none. `accept`: media types that are wanted."""
+    def resolve(
+        self, repository: Repository, name: str, accept: Sequence[str], cancelled: Cancelled | None = None, *, mirrors: bool = True
+    ) -> Digest | None:
+        """The digest of the manifest of that tag, or digest; None where there is none. `accept`: media types that are wanted.
+
+        `mirrors`: it may be a mirror that has it; who sends asks the registry itself.
+        """
         ...
 
     def manifest(
