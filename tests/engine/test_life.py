@@ -175,6 +175,17 @@ def test_a_user_of_a_container_gets_no_device_of_the_machine(engine: Engine):
     assert owner == 0
 
 
+def test_devices_are_those_of_the_list_and_nobody_in_a_container_changes_them(engine: Engine):
+    mode = os.stat("/dev/zero").st_mode
+    script = (
+        "chmod 640 /dev/zero && echo changed; mknod /dev/z c 1 5; head -c 1 /dev/z | wc -c; echo x > /dev/null; head -c 1 /dev/zero | wc -c"
+    )
+    try:
+        assert engine("run", "--rm", "base", "sh", "-c", script).out.split() == ["0", "1"]
+    finally:
+        os.chmod("/dev/zero", mode & 0o7777)
+
+
 def test_health(engine: Engine):
     words = ["--health-cmd", "test -e /well", "--health-interval", "100ms", "--health-retries", "2"]
     engine.ok("run", "-d", "--name", "xx", *words, "base", "sleep", "1000")
