@@ -27,6 +27,7 @@ _REGULAR = 0o100000
 _SAFE = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 _SAFE_ATTRIBUTES = kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NODEV | kernel.MOUNT_ATTR_NOEXEC
 _READ_ONLY = kernel.MOUNT_ATTR_RDONLY
+_DEVICE = kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_RDONLY  # it is the machine's: written to, but no chmod
 _BOUND = kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NODEV
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = (
@@ -101,7 +102,7 @@ def _masked(masks: Masks, merged: str, below: str) -> Iterator[Call]:
             yield from _bind(_path(merged, path), _path(merged, path), _SAFE_ATTRIBUTES | _READ_ONLY)
     for path in masks.files:
         if path.startswith(below):
-            yield from _bind(b"/dev/null", _path(merged, path), kernel.MOUNT_ATTR_NOSUID)  # with nodev reading were refused, not empty
+            yield from _bind(b"/dev/null", _path(merged, path), _DEVICE)  # with nodev reading were refused, not empty
     for path in masks.folders:
         if path.startswith(below):
             yield _new(b"tmpfs", _path(merged, path), _SAFE | kernel.MS_RDONLY)
@@ -125,10 +126,10 @@ def _sys(masks: Masks, merged: str, *, own_network: bool) -> Iterator[Call]:
 
 def _dev(merged: str) -> Iterator[Call]:
     dev = merged + "/dev"
-    yield _new(b"tmpfs", _path(dev), kernel.MS_NOSUID | kernel.MS_STRICTATIME, b"mode=755,size=65536k")
+    yield _new(b"tmpfs", _path(dev), kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_STRICTATIME, b"mode=755,size=65536k")
     for name in _DEVICES:
         yield Call("mknodat", (_HERE, _path(dev, "/", name), _REGULAR | 0o666, 0), f"making /dev/{name}")
-        yield from _bind(_path("/dev/", name), _path(dev, "/", name), kernel.MOUNT_ATTR_NOSUID)
+        yield from _bind(_path("/dev/", name), _path(dev, "/", name), _DEVICE)
     for target, name in _LINKS:
         yield Call("symlinkat", (target.encode(), _HERE, _path(dev, "/", name)), f"making /dev/{name}")
     for name in ("pts", "shm", "mqueue"):

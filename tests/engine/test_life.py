@@ -162,6 +162,30 @@ def test_a_symlink_at_a_mount_point_leads_nowhere_but_into_the_container(engine:
     assert os.path.isdir(f"{upper}{outside}")
 
 
+def test_a_user_of_a_container_gets_no_device_of_the_machine(engine: Engine):
+    engine.ok(
+        "run", "-d", "--name", "xx", "-u", "1000", "--health-cmd", "touch /tmp/checked", "--health-interval", "50ms", "base", "sleep", "100"
+    )
+    engine.ok("exec", "-u", "1000", "xx", "true")
+    engine.ok("exec", "-d", "-u", "1000", "xx", "touch", "/tmp/done")
+    for name in ("checked", "done"):
+        until(lambda name=name: engine("exec", "xx", "test", "-e", f"/tmp/{name}").code == 0)
+    owner = os.stat(os.devnull).st_uid
+    os.chown(os.devnull, 0, 0)
+    assert owner == 0
+
+
+def test_devices_are_those_of_the_list_and_nobody_in_a_container_changes_them(engine: Engine):
+    mode = os.stat("/dev/zero").st_mode
+    script = (
+        "chmod 640 /dev/zero && echo changed; mknod /dev/z c 1 5; head -c 1 /dev/z | wc -c; echo x > /dev/null; head -c 1 /dev/zero | wc -c"
+    )
+    try:
+        assert engine("run", "--rm", "base", "sh", "-c", script).out.split() == ["0", "1"]
+    finally:
+        os.chmod("/dev/zero", mode & 0o7777)
+
+
 def test_health(engine: Engine):
     words = ["--health-cmd", "test -e /well", "--health-interval", "100ms", "--health-retries", "2"]
     engine.ok("run", "-d", "--name", "xx", *words, "base", "sleep", "1000")

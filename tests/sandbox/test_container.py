@@ -66,8 +66,8 @@ def test_the_machines_files_are_let_go_of_before_anything_of_the_image_runs():
 @pytest.mark.parametrize(
     ("machine", "expected"),
     [
-        ("x86_64", "3147df72dfbe0b93f2f48a36b106c6b1d61554a69c3af469c6ac3028a78d232b"),
-        ("aarch64", "88bb20e8c978e065915820245dc58d6f1eb14dbe7f1ace2148250ff72201875a"),
+        ("x86_64", "7c9201cb579f9cab28f0eec9fba9f33fea7bd97ae0555e310a157f94f8c1b39b"),
+        ("aarch64", "cf7f93f2598b4eab3d7796f81d2852eafd271ae2b8075d7b60e181b0e0f60190"),
     ],
 )
 def test_golden(machine, expected):

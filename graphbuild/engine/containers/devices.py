@@ -1,7 +1,7 @@
 """A container's /dev, mounted in the monitor's namespace before the container has one, and terminals in it.
 
 Docker's list of devices, each bound from the machine's; nothing else that is a device works in a container, since all other mounts of it
-are nodev.
+are nodev. They are the machine's own, so their mounts are read-only: that forbids chmod, not writing to a device.
 """
 
 import fcntl
@@ -27,12 +27,12 @@ _TTY_GROUP = b",gid=5"
 
 def mount_devices(dev: Path, *, all_ids: bool, all_devices: bool) -> None:
     """Mount a /dev at a folder. `all_ids`: the group of terminals can be said; `all_devices`: those of the machine, as for --privileged."""
-    kernel.mount(b"tmpfs", bytes(dev), b"tmpfs", kernel.MS_NOSUID | kernel.MS_STRICTATIME, b"mode=755,size=65536k")
+    kernel.mount(b"tmpfs", bytes(dev), b"tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_STRICTATIME, b"mode=755,size=65536k")
     for name in _all_devices() if all_devices else _DEVICES:
         place = dev / name
         place.touch()
         kernel.mount(b"/dev/" + name.encode(), bytes(place), b"", kernel.MS_BIND)
-        kernel.set_attributes(bytes(place), kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NOEXEC)
+        kernel.set_attributes(bytes(place), kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NOEXEC | kernel.MOUNT_ATTR_RDONLY)
     for target, name in _LINKS:
         (dev / name).symlink_to(target)
     for name in ("pts", "shm", "mqueue"):

@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 import socket
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,8 +47,9 @@ def lead(state: State, target: int, request: Request, ends: Sequence[int], answe
         ends = [slave]
     elif command.who.uid:
         for end in ends:
-            with contextlib.suppress(OSError):
-                os.fchown(end, command.who.uid, -1)
+            if stat.S_ISFIFO(os.fstat(end).st_mode):  # /dev/null is the machine's
+                with contextlib.suppress(OSError):
+                    os.fchown(end, command.who.uid, -1)
     answer.recv(1)  # it is in its control groups
     child = os.fork()
     if not child:
