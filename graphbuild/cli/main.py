@@ -1,5 +1,6 @@
 """`graphbuild COMMAND`: parses, dispatches, and turns errors into text and exit codes. Nobody else catches them."""
 
+import contextlib
 import importlib
 import os
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from graphbuild.layers.cancel import Cancelled
-from graphbuild.values.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError, lacking
+from graphbuild.values.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, GraphbuildError, is_full, lacking
 
 if TYPE_CHECKING:
     from graphbuild.rules.commands import Command  # with all of the rules: 10 ms
@@ -28,7 +29,7 @@ def main(arguments: list[str], stale: "Stale | None" = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, said as such
-        return _bug(error)
+        return _full(error) if isinstance(error, OSError) and is_full(error) else _bug(error)
 
 
 def _dispatch(arguments: list[str], stale: "Stale | None") -> int:
@@ -109,6 +110,20 @@ def show_problems(error: GraphbuildError) -> None:
 
     for problem in error.problems:
         sys.stderr.write(shown(problem) + "\n")
+
+
+def _full(error: OSError) -> int:
+    """What was written to, stdout most likely, is full: no bug. What stdout still holds is not tried again when the process ends."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"cannot write {error.filename or 'all output'}: {error.strerror}\n  hint: make room where it goes\n")
+        sys.stderr.flush()
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+            continue
+        os.dup2(null, stream.fileno())
+    return EXIT_MACHINE
 
 
 def _bug(error: Exception) -> int:

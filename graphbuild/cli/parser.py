@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from graphbuild import __version__
 from graphbuild.cli import image_grammar
 from graphbuild.rules.commands import Command
+from graphbuild.spec.problem import suggest
+from graphbuild.values.errors import mistake
 
 OWN = (
     "run",
@@ -41,6 +43,14 @@ examples:
 _LABELS = "labels and patterns: //web:app, :app, //web:all, //svc/..., -//x:y (default: the outputs of this package)"
 
 
+_DOCKERS = {  # what is typed by habit → what it is here
+    "build": "run",
+    **{word: f"container {word}" for word in ("attach", "commit", "cp", "create", "exec", "kill", "logs", "ps", "rm", "start", "stop")},
+    **{word: f"image {word}" for word in ("history", "import", "inspect", "pull", "save", "tag")},
+    "rmi": "image rm",
+}
+
+
 class Formatter(argparse.RawDescriptionHelpFormatter):
     """Help that keeps examples as they are, in a column wide enough for our options."""
 
@@ -55,6 +65,7 @@ def parse(arguments: Sequence[str], plugins: Sequence[Command] = ()) -> argparse
     options, and so may `-- WORD…`; and `--no-cache :web` is no cache for anything, not for `:web` alone.
     """
     top = parser(plugins)
+    _check_command(arguments, plugins)
     if arguments[:1] == ["images"]:  # as Docker has it
         arguments = ["image", "ls", *arguments[1:]]
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -77,6 +88,17 @@ def parse(arguments: Sequence[str], plugins: Sequence[Command] = ()) -> argparse
     if "labels" in options:
         options.labels = [word.strip() for word in (*options.labels, *rest)]
     return options
+
+
+def _check_command(arguments: Sequence[str], plugins: Sequence[Command]) -> None:
+    """GraphbuildError for a command that is none: argparse would list all of them, and name nothing near."""
+    commands = [*OWN, *(command.name for command in plugins)]
+    if not arguments or arguments[0].startswith("-") or arguments[0] in commands:
+        return
+    word = arguments[0]
+    theirs = _DOCKERS.get(word)
+    hint = f"did you mean `graphbuild {theirs}`?" if theirs else suggest(word, commands) or "`graphbuild --help` lists them"
+    raise mistake(f"there is no command {word!r}", hint=hint)
 
 
 def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
@@ -265,10 +287,9 @@ def _cache(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return value
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, at least 1")
+    return int(text)
 
 
 def flags(top: argparse.ArgumentParser) -> dict[str, Sequence[str]]:

@@ -54,7 +54,10 @@ class Library:
         """The image of a name, or of an id or its beginning, as Docker looks them up. GraphbuildError where there is none, or more than one."""
         image = self._named(text) or self._by_id(text)
         if image is None:
-            raise mistake(f"no image {text}", hint=self._suggestion(text) or "`graphbuild image ls` lists those that are there")
+            raise mistake(
+                f"no image {text}",
+                hint=self._suggestion(text) or "`graphbuild image ls` lists those that are there, `graphbuild image pull` gets others",
+            )
         return image
 
     def name_of(self, text: str, image: StoredImage) -> str:

@@ -109,6 +109,7 @@ class Workspace:
         spec = self._packages.load(package)
         if spec is None:
             hint = suggest(package, [f"{name}" for name in self._packages.packages("")])
+            hint = hint or ("" if package else "a build.yaml says what there is to build: docs/tutorial.md begins with one")
             raise mistake(f"no package //{package}: there is no {package + '/' if package else ''}build.yaml", place, hint)
         return spec
 

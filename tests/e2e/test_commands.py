@@ -1,6 +1,8 @@
 """What users ask besides `run`: plan, explain, graph, check, schema, cache, completion, shell, and what mistakes look like."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -185,3 +187,39 @@ def test_a_label_that_nothing_declares_is_answered_with_those_that_are_near(web:
 def test_a_store_that_cannot_be_made_is_said_to_be(ws, place):
     ws.write({"build.yaml": "bases: {nothing: scratch}\n"})
     assert "with --store or GRAPHBUILD_STORE" in ws.fails("run", "--store", place, code=2)
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("rnu", "'run'"),
+        ("build", "`graphbuild run`"),
+        ("ps", "`graphbuild container ps`"),
+        ("rmi", "`graphbuild image rm`"),
+        ("zzz", "--help"),
+    ],
+)
+def test_a_command_that_is_none_names_what_is_near(ws: Workspace, typed: str, hint: str):
+    said = ws.fails(typed, code=2)
+    assert f"there is no command '{typed}'" in said
+    assert hint in said
+
+
+def test_a_number_that_is_none_is_told_in_words(ws: Workspace):
+    for wrong in ("x", "0", "-1"):
+        assert f"'{wrong}' is not a number, at least 1" in ws.fails("run", f"-j{wrong}", code=2)
+
+
+def test_an_empty_folder_says_where_to_begin(ws: Workspace):
+    said = ws.fails("run", "//:x", code=2)
+    assert "no package //: there is no build.yaml" in said
+    assert "docs/tutorial.md" in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_an_output_that_is_full_is_no_bug(web: Workspace):
+    program = [sys.executable, "-m", "graphbuild", "graph", "--store", str(web.root / "store")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(program, cwd=web.root, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == "cannot write all output: No space left on device\n  hint: make room where it goes\n"
+    assert done.returncode == 36

@@ -120,7 +120,8 @@ def test_options_of_create(engine: Engine):
     assert "exit code" not in engine.fails("run", "-p", "80:80", "base", code=2)
     assert "ports cannot be published" in engine.fails("run", "-p", "80:80", "base", code=2)
     assert "did you mean --interactive" in engine.fails("run", "--interactiv", "base", code=2)
-    assert "no image nosuch" in engine.fails("run", "nosuch", code=125)
+    assert "did you mean" not in engine.fails("run", "--restart", "always", "base", code=2)
+    assert "`graphbuild image pull`" in engine.fails("run", "nosuch", code=125)
     engine.ok("create", "--name", "taken", "base")
     assert "taken is in use" in engine.fails("create", "--name", "taken", "base")
     assert engine.left() != []

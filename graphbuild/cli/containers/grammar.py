@@ -108,7 +108,7 @@ def _take_short(grammar: Grammar, known: dict[str, Option], word: str, values: d
 def _unknown(grammar: Grammar, known: dict[str, Option], name: str) -> GraphbuildError:
     import difflib
 
-    close = difflib.get_close_matches(name, known, 1)
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.7)
     message = f"{grammar.name} has no option {name}"
     return mistake(message, hint=f"did you mean {close[0]}?") if close else wrong(grammar, message)
 
