@@ -156,7 +156,7 @@ def test_containerd_has_what_is_built(ws):
         assert "docker.io/library/web:1" in peer.ctr("-n", "k8s.io", "images", "ls", "-q").split()
         assert sent(ws.build(**environment)) == 0
         write(ws, "two", {"containerd": "k8s.io"})
-        assert 0 < sent(ws.build(**environment)) < 100_000
+        assert sent(ws.build(**environment)) > 0  # all of it again, should containerd have collected the layers meanwhile
         for line in peer.ctr("-n", "k8s.io", "images", "check").splitlines()[1:]:
             assert "complete" in line
             assert "true" in line  # unpacked

@@ -7,7 +7,7 @@ from graphbuild.image.engine.seam import Loaded, Progress, Sought
 from graphbuild.image.engine.stream import size_of, tar_of, without
 from graphbuild.image.write import ImageContent, layout_members, stored
 from graphbuild.values.digest import Digest
-from graphbuild.values.errors import mistake
+from graphbuild.values.errors import GraphbuildError, mistake
 
 _FIX = "install and start it: apt install containerd; CONTAINERD_ADDRESS says where its socket is"
 
@@ -41,5 +41,11 @@ class Containerd:
         have = {f"blobs/{line.strip().replace(':', '/')}" for line in self._ctr.run("content", "ls", "-q").splitlines()}
         layers = {f"blobs/{digest.algorithm}/{digest.hex}" for digest, _, _ in (stored(layer, codec) for layer in content.layers)}
         sent = without(members, have & layers)
-        self._ctr.run("images", "import", "-", data=tar_of(sent, content.created, progress))
+        try:
+            self._ctr.run("images", "import", "-", data=tar_of(sent, content.created, progress))
+        except GraphbuildError:
+            if not have & layers:
+                raise
+            sent, have = members, set()  # containerd may have collected meanwhile what no image of its own holds
+            self._ctr.run("images", "import", "-", data=tar_of(sent, content.created, progress))
         return Loaded(manifest, len(layers - have), size_of(sent))
