@@ -28,7 +28,7 @@ def write(root: Path, packages: int = PACKAGES, files: int = FILES) -> None:
 
 def _bases(folder: Path) -> None:
     folder.mkdir()
-    text = "bases:\n  none: scratch\nsteps:\n"
+    text = "visibility: public\nbases:\n  none: scratch\nsteps:\n"
     for base in BASES:
         (folder / base).mkdir()
         (folder / base / "runtime").write_text(f"the runtime of {base}\n" * 50)

@@ -51,8 +51,8 @@ HEAD = """\
 Made from the code by `make docs`. `graphbuild schema` prints the same as JSON Schema, with the rules of your plugins.
 
 ## build.yaml
-A folder with a `build.yaml` is a **package**. The file has four sections, all optional: `vars`, `bases`, `steps`, `outputs`.
-The last three map names to **targets**. Exactly one key of a target is the name of its **rule**; the others are attributes that
+A folder with a `build.yaml` is a **package**. Its sections, all optional, are `bases`, `steps` and `outputs`, which map names to
+**targets**; `vars`; `extends`, the [templates](configuration.md) whose vars and targets it has too; and `visibility`, that of targets which say none. Exactly one key of a target is the name of its **rule**; the others are attributes that
 every target may have. A base that needs nothing else may be written as the rule's name alone: `empty: scratch`.
 
 - **Names** hold letters, digits and `_ . + -`, and begin with a letter, a digit or `_`. They are unique in a package; `all` is none.
@@ -67,8 +67,9 @@ every target may have. A base that needs nothing else may be written as the rule
 - **Durations** are `90s`, `5m`, `1h30m` or seconds; **sizes** `64k`, `64m`, `2g` (powers of 1024); **modes** octal, in quotes.
 
 ### Variables
-`${name}` anywhere in a target's values: the matrix cell's, then `--set`, then the package's `vars`, then those of
-`graphbuild.yaml`, then built-in ones. `$${` is a literal `${`. A variable counts only for targets that mention it.
+`${name}` anywhere in a target's values: the matrix cell's, then `--set`, then the target's `vars`, then those of the package, then those of
+`graphbuild.yaml`, then built-in ones. `$${` is a literal `${`. A variable counts only for targets that mention it. In the place of any value,
+but for `matrix`, `vars` and `visibility`, there may be a [`select`](configuration.md#select): `{select: {NAME=VALUE: …, default: …}}`.
 """
 
 

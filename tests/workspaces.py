@@ -14,7 +14,7 @@ from accounts import give
 
 BASE = """\
 bases:
-  base: {tar: base.tar}
+  base: {tar: base.tar, visibility: public}
 """
 
 

@@ -26,7 +26,8 @@ from graphbuild.graph.configure import Workspace
 from graphbuild.network import Network
 from graphbuild.rules.actions import Action, Folder, Image, Pick
 from graphbuild.rules.refs import Ref, Sources, WorkspaceFile, found_in
-from graphbuild.spec.model import BUILD_FILE, WORKSPACE_FILE, PackageSpec
+from graphbuild.spec.extend import Specs
+from graphbuild.spec.model import BUILD_FILE, WORKSPACE_FILE
 from graphbuild.spec.workspace import Settings, parse_settings, walk_packages
 from graphbuild.store.layout import unique_name
 from graphbuild.store.store import Store
@@ -76,15 +77,8 @@ class _Revision:
         self.lock = lock
         self.project = project
         self._settings = settings
-        self._specs: dict[str, PackageSpec | None] = {}
-        self.workspace = Workspace(self, project.rules, {}, settings.vars, builtins)
-
-    def load(self, package: str) -> PackageSpec | None:
-        if package not in self._specs:
-            file = f"{package}/{BUILD_FILE}" if package else BUILD_FILE
-            text = self.tree.read(file)
-            self._specs[package] = None if text is None else self.project.parsed(text, file, package)
-        return self._specs[package]
+        self.load = Specs(tree.read, project.parsed).load
+        self.workspace = Workspace(self, project.rules, {}, settings, builtins)
 
     def packages(self, under: str) -> Iterable[str]:
         return list(walk_packages(self._look, under, self._settings.ignore))

@@ -20,7 +20,8 @@ from graphbuild.rules.api import Settings as RuleSettings
 from graphbuild.rules.builtin import RULES
 from graphbuild.rules.registry import Rules, register
 from graphbuild.spec.cache import ParsedCache
-from graphbuild.spec.model import BUILD_FILE, COMMON_ATTRIBUTES, WORKSPACE_FILE, PackageSpec
+from graphbuild.spec.extend import Specs
+from graphbuild.spec.model import COMMON_ATTRIBUTES, WORKSPACE_FILE, PackageSpec
 from graphbuild.spec.workspace import Settings, find_packages, find_workspace, load_settings
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 from graphbuild.values.label import Label
@@ -69,14 +70,13 @@ class Project:
         self.surroundings = RuleSettings(f"linux/{oci_architecture()}", self.settings.source_date_epoch, anywhere=spec is not None)
         self.builtins = Builtins(self.root, oci_architecture(), self.inputs.watch)
         self._parsed = ParsedCache(cache / "specs", _kinds(self.rules))
-        self._packages: dict[str, PackageSpec | None] = {spec.package: spec} if spec else {}
-        self.workspace = Workspace(self, self.rules, variables, self.settings.vars, self.builtins)
+        self._spec = spec
+        self._specs = Specs(self._read, self.parsed)
+        self.workspace = Workspace(self, self.rules, variables, self.settings, self.builtins)
 
     def load(self, package: str) -> PackageSpec | None:
-        """The parsed build.yaml of a package, or None when there is none. GraphbuildError for a broken one."""
-        if package not in self._packages:
-            self._packages[package] = self._load(package)
-        return self._packages[package]
+        """The build.yaml of a package with what it inherits, or None when there is none. GraphbuildError for a broken one."""
+        return self._spec if self._spec and package == self._spec.package else self._specs.load(package)
 
     def packages(self, under: str) -> Iterable[str]:
         return list(find_packages(self.root, under, self.settings.ignore, lambda folder: self.inputs.visit(self.root / folder)))
@@ -85,18 +85,16 @@ class Project:
         """Keep what was parsed for the next build."""
         self._parsed.save()
 
-    def _load(self, package: str) -> PackageSpec | None:
-        file = f"{package}/{BUILD_FILE}" if package else BUILD_FILE
+    def _read(self, file: str) -> bytes | None:
         if self.inputs.watch(self.root / file) is None:
             return None
         try:
-            text = (self.root / file).read_bytes()
+            return (self.root / file).read_bytes()
         except OSError as error:
             raise mistake(f"cannot read {file}: {error.strerror}") from None
-        return self.parsed(text, file, package)
 
     def parsed(self, text: bytes, file: str, package: str) -> PackageSpec:
-        """What a build.yaml's text says, remembered by content."""
+        """What the text of a build.yaml, or of a template, says; remembered by content."""
         return self._parsed.package(text, file, package)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
-from graphbuild.graph.configure import Configured, Workspace, configure_all
+from graphbuild.graph.configure import Configured, Workspace, configure_all, each_once
 from graphbuild.rules.actions import Action, Union, exported
 from graphbuild.rules.api import Analysis, Context, Origin, Reader, Settings, Snapshot, Target, workspace_path
 from graphbuild.rules.mounts import Mount, SourceMount, StackMount
 from graphbuild.rules.refs import Ref, WorkspaceFile, references
+from graphbuild.spec.extend import blamed
 from graphbuild.spec.model import BindMount, Common, FilledCache
 from graphbuild.values.config import ConfigPatch
 from graphbuild.values.errors import EXIT_BUG, GraphbuildError, Problem, SpecPath, mistake
@@ -75,7 +76,7 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
         try:
             analysis, needs = _analyze(target, targets, reader, surroundings)
         except GraphbuildError as error:
-            problems.extend(error.problems)
+            problems.extend(blamed(error, target.declaration, label.package).problems)
             broken.add(label)
             continue
         targets[label] = Target(label, analysis.providers)
@@ -84,7 +85,7 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
         nodes.update(_nodes(target, analysis, needs))
     problems = problems or [*_dangling(nodes, configured), *_colliding(nodes, configured)]
     if problems:
-        raise GraphbuildError(*problems)
+        raise GraphbuildError(*each_once(problems))
     return Graph(nodes, targets, configured, chosen, tuple(warnings), tuple(notices))
 
 

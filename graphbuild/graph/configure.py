@@ -12,12 +12,15 @@ import msgspec
 from graphbuild.graph.variables import Variables
 from graphbuild.rules.api import Rule
 from graphbuild.rules.registry import Rules
-from graphbuild.spec.attributes import convert_common, convert_matrix
-from graphbuild.spec.convert import convert_attributes, expand
-from graphbuild.spec.model import SECTIONS, BindMount, Common, Declaration, FilledCache, PackageSpec
+from graphbuild.spec.attributes import convert_common, convert_matrix, convert_vars, convert_visibility
+from graphbuild.spec.convert import convert_attributes
+from graphbuild.spec.expand import expand
+from graphbuild.spec.extend import blamed
+from graphbuild.spec.model import READ_FIRST, SECTIONS, BindMount, Common, Declaration, FilledCache, PackageSpec
 from graphbuild.spec.problem import suggest
+from graphbuild.spec.workspace import Settings
 from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
-from graphbuild.values.label import Label, parse_label
+from graphbuild.values.label import Label, is_within, parse_label
 
 
 class Packages(Protocol):
@@ -43,7 +46,7 @@ class Configured(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> SpecPath:
-        return SpecPath(self.declaration.file, self.declaration.path)
+        return self.declaration.place
 
     def needs(self) -> tuple[Label, ...]:
         """Every target this one depends on, once."""
@@ -57,15 +60,15 @@ class Workspace:
         self,
         packages: Packages,
         rules: Rules,
-        settings: Mapping[str, str],
-        variables: Mapping[str, str],
+        given: Mapping[str, str],
+        settings: Settings,
         builtin: Callable[[str, str], str | None],
     ) -> None:
-        """`settings` are `--set`, `variables` the workspace's vars; `builtin(name, package)` gives `git.commit` and its like."""
+        """`given` is `--set`, `settings` the workspace's; `builtin(name, package)` gives `git.commit` and its like."""
         self._packages = packages
         self._rules = rules
+        self._given = given
         self._settings = settings
-        self._variables = variables
         self._builtin = builtin
         self._configured: dict[Label, Configured] = {}
 
@@ -113,28 +116,49 @@ class Workspace:
             raise mistake(f"no package //{package}: there is no {package + '/' if package else ''}build.yaml", place, hint)
         return spec
 
+    def visible(self, label: Label, package: str) -> bool:
+        """Whether targets of `package` may name a declared label."""
+        if package == label.package:
+            return True
+        own = _visibility(self.declaration(label))
+        default = self._spec(label.package).visibility
+        allowed = own if own is not None else default if default is not None else self._settings.visibility
+        return any(is_within(package, pattern) for pattern in allowed)
+
     def _configure(self, label: Label) -> Configured:
         declaration = self.declaration(label)
-        spec = self._spec(label.package)
+        try:
+            return self._typed(label, declaration)
+        except GraphbuildError as error:
+            raise blamed(error, declaration, label.package) from None
+
+    def _typed(self, label: Label, declaration: Declaration) -> Configured:
         file, path = declaration.file, declaration.path
+        _visibility(declaration)  # a mistake in it is one even if nobody else names the target
         cell = dict(pair.split("=", 1) for pair in label.variant.split(",")) if label.variant else {}
-        variables = Variables(cell, self._settings, spec.vars, self._variables, lambda name: self._builtin(name, label.package))
+        variables = self._variables(label, declaration, cell)
         known = variables.names()
-        plain = {name: value for name, value in declaration.common.items() if name != "matrix"}
+        plain = {name: value for name, value in declaration.common.items() if name not in READ_FIRST}
         rule = self._rules[SECTIONS[declaration.section], declaration.rule]
         value_path = (*path, declaration.rule)
         try:
             common = convert_common(expand(plain, variables, file, path, known), file=file, path=path)
             value = expand(declaration.value, variables, file, value_path, known)
         except ValueError as error:  # variables in a circle
-            raise mistake(str(error), SpecPath(file, path)) from None
+            raise mistake(str(error), declaration.place) from None
         attributes = convert_attributes(value, rule, file=file, path=value_path)
-        resolve = _Resolver(self, label, cell, SpecPath(file, path))
+        resolve = _Resolver(self, label, cell, declaration.place)
         parents = tuple(resolve(text, "from") for text in common.from_)
         taken = [mount.from_ for mount in common.mounts if isinstance(mount, BindMount | FilledCache) and mount.from_]
         mounted = {text: resolve(text, "mounts") for text in taken}
         named = {text: resolve(text, declaration.rule) for text in rule.dependencies(attributes)}
         return Configured(label, declaration, rule, common, attributes, parents, tuple({**mounted, **named}.items()))
+
+    def _variables(self, label: Label, declaration: Declaration, cell: Mapping[str, str]) -> Variables:
+        said = declaration.common.get("vars")
+        own = convert_vars(said, file=declaration.file, path=(*declaration.path, "vars")) if said else {}
+        layers = (cell, self._given, own, self._spec(label.package).vars, self._settings.vars)
+        return Variables(layers, lambda name: self._builtin(name, label.package))
 
 
 class _Resolver:
@@ -153,6 +177,11 @@ class _Resolver:
         except ValueError as error:
             raise mistake(str(error), place, "for example //web:app or :app") from None
         candidates = self._workspace.expand(label, place)
+        if not self._workspace.visible(label, self._label.package):
+            declaration = self._workspace.declaration(label)
+            where = f"{declaration.file}:{declaration.line}"
+            hint = f'add "//{self._label.package}" to its `visibility`, a list, in {where}; or "public"'
+            raise mistake(f"{label} is not visible to {self._label}", place, hint)
         if len(candidates) == 1:
             return candidates[0]
         own = set(self._cell.items())
@@ -171,6 +200,12 @@ def _pairs(variant: str) -> set[tuple[str, str]]:
 def _tags(declaration: Declaration) -> Sequence[str]:
     tags = declaration.common.get("tags")
     return [str(tag) for tag in tags] if isinstance(tags, list | tuple) else [str(tags)] if tags else []
+
+
+def _visibility(declaration: Declaration) -> tuple[str, ...] | None:
+    """Who a declaration itself says may name it; None where it says nothing."""
+    said = declaration.common.get("visibility")
+    return None if said is None else convert_visibility(said, file=declaration.file, path=(*declaration.path, "visibility"))
 
 
 def _cells(declaration: Declaration) -> list[str]:
@@ -192,12 +227,20 @@ def configure_all(workspace: Workspace, start: Iterable[Label]) -> dict[Label, C
         try:
             target = configured[label] = workspace.configure(label)
         except GraphbuildError as error:
-            problems.extend(problem for problem in error.problems if problem not in problems)
+            problems.extend(error.problems)
             continue
         for need in target.needs():
             if need not in seen:
                 seen.add(need)
                 queue.append(need)
     if problems:
-        raise GraphbuildError(*problems)
+        raise GraphbuildError(*each_once(problems))
     return configured
+
+
+def each_once(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems, the same thing at the same place only once: of a template, all who extend it have it."""
+    found: dict[tuple[str, object], Problem] = {}
+    for problem in problems:
+        found.setdefault((problem.message, problem.place), problem)
+    return list(found.values())

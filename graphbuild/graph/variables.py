@@ -1,11 +1,11 @@
-"""What `${name}` means in one target: matrix cell, then `--set`, then the package's vars, then the workspace's, then built-ins.
+"""What `${name}` means in one target: matrix cell, then `--set`, then the target's vars, its package's, the workspace's, then built-ins.
 
 Vars may mention each other; a var that mentions itself, at any remove, is an error. Built-ins are functions given by the
 caller, called only when they are mentioned, so that what a target does not mention cannot be in its key.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 _MENTION = re.compile(r"\$\$\{|\$\{([^}]*)\}")
 
@@ -13,15 +13,9 @@ _MENTION = re.compile(r"\$\$\{|\$\{([^}]*)\}")
 class Variables:
     """One target's view of the variables. Look-ups raise KeyError for a name that nobody knows."""
 
-    def __init__(
-        self,
-        cell: Mapping[str, str],
-        settings: Mapping[str, str],
-        package: Mapping[str, str],
-        workspace: Mapping[str, str],
-        builtin: Callable[[str], str | None],
-    ) -> None:
-        self._layers = (cell, settings, package, workspace)
+    def __init__(self, layers: Sequence[Mapping[str, str]], builtin: Callable[[str], str | None]) -> None:
+        """`layers`: the first that has a name says what it means; `builtin` is asked for what none has."""
+        self._layers = layers
         self._builtin = builtin
         self._open: list[str] = []
 

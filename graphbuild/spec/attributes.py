@@ -3,6 +3,7 @@
 Knows nothing of labels' meaning, nor of what a rule does with a mount.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
@@ -28,6 +29,9 @@ from graphbuild.values.label import NAME
 
 T = TypeVar("T")
 
+_PACKAGES = re.compile(r"//(\.\.\.|[^/:\s]+(/[^/:\s]+)*)?")
+
+NAME_HINT = "letters, digits, _ . + -, and none of . + - at the start"
 DURATION_HINT = 'for example "90s", "5m" or "1h30m"'
 SIZE_HINT = 'for example "64m" or "2g"'
 MODE_HINT = 'octal, in quotes: for example "0755"'
@@ -71,6 +75,49 @@ def convert_matrix(value: Any, *, file: str, path: Path) -> tuple[tuple[str, tup
                     "it becomes part of a label: it is not empty and holds none of , = [ ]",
                 )
     return tuple((name, tuple(_cell(cell) for cell in cells)) for name, cells in matrix.items())
+
+
+def convert_vars(value: Any, *, file: str, path: Path) -> dict[str, str]:
+    """The variables of a `vars:` map. GraphbuildError holds all that is none."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise mistake(f"`vars` must be a map, not {kind_of(value)}", SpecPath(file, path), "write one `name: value` a line")
+    found = {}
+    problems = []
+    for name, text in value.items():
+        where = SpecPath(file, (*path, name))
+        if not NAME.fullmatch(name):
+            problems.append(Problem(f"{clipped(name)} is not a name", SpecPath(file, (*path, name), key=True), NAME_HINT))
+        elif isinstance(text, str | bool):
+            found[name] = _cell(text)
+        else:
+            problems.append(Problem(f"variable {name!r} must be text, not {kind_of(text)}", where, 'for nothing, write ""'))
+    if problems:
+        raise GraphbuildError(*problems)
+    return found
+
+
+def convert_visibility(value: Any, *, file: str, path: Path) -> tuple[str, ...]:
+    """Who may name a target besides its package: packages ("svc/web"), and trees of them ("svc/..."; "..." is everybody)."""
+    found = convert(value, str | tuple[str, ...], file=file, path=path)  # type: ignore[arg-type]
+    texts: tuple[str, ...] = (found,) if isinstance(found, str) else tuple(found)
+    packages = []
+    for index, text in enumerate(texts):
+        where = SpecPath(file, path if isinstance(found, str) else (*path, index))
+        if text in ("private", "public"):
+            if len(texts) > 1:
+                raise mistake(f"{text!r} stands alone", where, "leave the others away, or it")
+            return ("...",) if text == "public" else ()
+        if not _PACKAGES.fullmatch(text):
+            raise mistake(f"{clipped(text)} is nobody", where, "public, private, a package (//svc/web), or a tree of them (//svc/...)")
+        packages.append(text[2:])
+    return tuple(packages)
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, in words."""
+    return {dict: "a map", list: "a list", str: "text", bool: "true or false"}.get(type(value), "nothing")
 
 
 def _cell(value: str | bool) -> str:

@@ -1,10 +1,10 @@
-"""Plain data as Structs, and `${…}` in it. What does not fit is a located problem in words of the spec, not of Python.
+"""Plain data as Structs. What does not fit is a located problem in words of the spec, not of Python.
 
 msgspec converts and says where it failed, but not under which key of a map; the key is found by converting parts again.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
@@ -16,11 +16,6 @@ from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 T = TypeVar("T")
 Path = tuple[str | int, ...]
 
-MAX_PROBLEMS = 20
-MAX_EXPANDED = 16 << 20  # characters that one call of `expand` may produce
-
-_REFERENCE = re.compile(r"\$\$\{|\$\{([^}\n]*)(\}?)")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*")
 _LOCATED = re.compile(r"(.*?)(?: - at (`key` in )?`\$(.*)`)?", re.DOTALL)
 _TOKEN = re.compile(r"\[(\.\.\.|\d+)\]|\.([^.\[]+)")
 _WORDS = {
@@ -185,59 +180,3 @@ def _fields(type_: Any) -> set[str]:
 
 def _known_hint(type_: Any) -> str:
     return f"known are {', '.join(sorted(_fields(type_))) or 'none'}"
-
-
-def expand(data: Any, variables: Callable[[str], str], file: str, path: Path, known: Iterable[str] = ()) -> Any:
-    """The data with `${name}` replaced in all text but keys; `$${` stands for `${`, and `$name` for itself.
-
-    `variables` is called for names that are mentioned and raises KeyError for one it does not know; `known` are names to
-    suggest. GraphbuildError holds every reference that fails.
-    """
-    problems: list[Problem] = []
-    left = MAX_EXPANDED
-
-    def text(value: str, where: Path) -> str:
-        nonlocal left
-
-        def replace(found: re.Match[str]) -> str:
-            nonlocal left
-            if found[1] is None:
-                return "${"
-            expanded = _lookup(found, variables, SpecPath(file, where), known, problems)
-            left -= len(expanded)
-            if left < 0:
-                raise mistake("variables expand to too much text", SpecPath(file, where), f"at most {MAX_EXPANDED >> 20} Mi characters")
-            return expanded
-
-        return _REFERENCE.sub(replace, value)
-
-    def walk(value: Any, where: Path) -> Any:
-        if isinstance(value, str):
-            return text(value, where) if "${" in value else value
-        if isinstance(value, dict):
-            return {key: walk(item, (*where, key)) for key, item in value.items()}
-        if isinstance(value, list):
-            return [walk(item, (*where, index)) for index, item in enumerate(value)]
-        return value
-
-    result = walk(data, path)
-    if problems:
-        raise GraphbuildError(*problems)
-    return result
-
-
-def _lookup(found: re.Match[str], variables: Callable[[str], str], where: SpecPath, known: Iterable[str], problems: list[Problem]) -> str:
-    name = found[1]
-    if len(problems) >= MAX_PROBLEMS:
-        return ""
-    if not found[2]:
-        problems.append(Problem("`${` is never closed", where, "close it with }, or write $${ for the text ${"))
-    elif not _VARIABLE.fullmatch(name):
-        problems.append(Problem(f"{clipped(found[0])} is not a variable", where, "write $${ where the shell is to expand it"))
-    else:
-        try:
-            return variables(name)
-        except KeyError:
-            hint = suggest(name, known) or f"declare it in `vars`, or write ${name} or $${{{name}}} where the shell is to expand it"
-            problems.append(Problem(f"unknown variable {clipped(name)}", where, hint))
-    return ""

@@ -10,10 +10,12 @@ import msgspec
 from msgspec import Meta
 
 from graphbuild.rules.mounts import AgentMount, CacheMount, SecretMount, TmpfsMount
+from graphbuild.values.errors import SpecPath
 
 Section = Literal["bases", "steps", "outputs"]
 
 SECTIONS: dict[str, str] = {"bases": "base", "steps": "step", "outputs": "output"}  # section → kind of its rules
+Below = tuple[str | int, ...]  # a path below a target: ("image", "config", "user")
 BUILD_FILE = "build.yaml"
 WORKSPACE_FILE = "graphbuild.yaml"
 
@@ -21,7 +23,8 @@ WORKSPACE_FILE = "graphbuild.yaml"
 class Declaration(msgspec.Struct, frozen=True):
     """One target as it was written: its rule's value and its common attributes are plain data, unexpanded.
 
-    `line` counts from 1 and is the line of the target's name.
+    `line` counts from 1 and is the line of the target's name. `rule` is "" in a file that only changes what it `extends`.
+    `elsewhere`: which parts of it, by their path below the target, come from another file (`spec.extend`).
     """
 
     section: Section
@@ -31,20 +34,29 @@ class Declaration(msgspec.Struct, frozen=True):
     common: dict[str, Any]
     file: str
     line: int
+    elsewhere: dict[Below, str] = {}
 
     @property
     def path(self) -> tuple[str, str]:
         """Where the declaration is in its file, as `SpecPath` has it."""
         return (self.section, self.name)
 
+    @property
+    def place(self) -> SpecPath:
+        return SpecPath(self.file, self.path)
+
 
 class PackageSpec(msgspec.Struct, frozen=True):
-    """A parsed build.yaml. `package` is its folder relative to the workspace; targets are in the order of the file."""
+    """A parsed build.yaml, or a template that others extend. `package` is its folder relative to the workspace; targets are in the order
+    of the file. `extends`: the templates, from the workspace's root. `visibility` is what targets that say nothing have; None: not said.
+    """
 
     package: str
     file: str
     vars: dict[str, str]
     targets: tuple[Declaration, ...]
+    extends: tuple[str, ...] = ()
+    visibility: tuple[str, ...] | None = None
 
 
 class BindMount(msgspec.Struct, frozen=True, tag="bind"):
@@ -172,9 +184,15 @@ class CommonText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     network: Annotated[Literal["none", "host"], Meta(description="none: the step is hermetic.")] = "none"
     tags: Annotated[tuple[str, ...], Meta(description="Words about the target. `manual`: no pattern selects it, only its name.")] = ()
     matrix: Annotated[dict[str, tuple[str | bool, ...]], Meta(description="Variables with several values: a target for each cell.")] = {}
+    vars: Annotated[dict[str, str | bool], Meta(description="Variables of this target alone, before its package's.")] = {}
+    visibility: Annotated[
+        str | tuple[str, ...],
+        Meta(description="Who may name it besides its package: public, private, or packages (//svc/web, //svc/...)."),
+    ] = "private"
     timeout: Annotated[str | int, Meta(description='When to give up: "90s", "5m", "1h30m", or seconds.')] = 0
     overlap: Annotated[Literal["error", "last-wins"], Meta(description="What to do where parents disagree on a path.")] = "error"
     description: Annotated[str, Meta(description="What this is, for people.")] = ""
 
 
 COMMON_ATTRIBUTES: tuple[str, ...] = CommonText.__struct_encode_fields__
+READ_FIRST = ("matrix", "vars", "visibility")  # attributes that are read before `${}` and `select` have a meaning

@@ -3,18 +3,19 @@
 All problems of a file are reported at once, up to MAX_PROBLEMS. Values are kept as plain data; what a rule makes of its value is not known here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
+from graphbuild.rules.api import workspace_path
+from graphbuild.spec.attributes import NAME_HINT, convert_vars, convert_visibility, kind_of
 from graphbuild.spec.model import COMMON_ATTRIBUTES, SECTIONS, Declaration, PackageSpec, Section
 from graphbuild.spec.problem import clipped, suggest
 from graphbuild.spec.yaml import MAX_PROBLEMS, Document, load
-from graphbuild.values.errors import GraphbuildError, Problem, SpecPath
+from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import NAME
 
 Rules = Mapping[str, str | tuple[str, ...]]
 
-_TOP = ("vars", *SECTIONS)
 _SECTION_OF = {kind: section for section, kind in SECTIONS.items()}
 
 
@@ -30,46 +31,63 @@ def parse_package(text: bytes, file: str, package: str, rules: Rules) -> Package
         hint = "start with one of `bases:`, `steps:`, `outputs:`"
         raise GraphbuildError(Problem("a build.yaml must be a map of sections", SpecPath(file), hint))
     sections: dict[str, dict[str, Any]] = {}
+    said: dict[str, Any] = {}  # what is no section
     for key, value in top.items():
         if len(problems) >= MAX_PROBLEMS:
             break
-        if key not in _TOP:
-            hint = suggest(key, _TOP) or f"the sections are {', '.join(_TOP)}"
-            problems.append(Problem(f"unknown section {clipped(key)}", SpecPath(file, (key,), key=True), hint))
-        elif value is not None and not isinstance(value, dict):
-            hint = "write one `name: value` a line" if key == "vars" else "write one target a name"
-            problems.append(Problem(f"`{key}` must be a map, not {_kind(value)}", SpecPath(file, (key,)), hint))
-        else:
-            sections[key] = value or {}
-    variables = parse_vars(sections.pop("vars", {}), SpecPath(file, ("vars",)), problems)
-    targets = tuple(_targets(sections, file, rules, document, problems))
+        try:
+            if key in _READERS:
+                said[key] = _READERS[key](value, file=file, path=(key,))
+            else:
+                sections[key] = _section(key, value, file)
+        except GraphbuildError as error:
+            problems.extend(error.problems)
+    partial = bool(said.get("extends"))
+    targets = tuple(_targets(sections, file, rules, document, problems, partial=partial))
     if problems:
         raise GraphbuildError(*problems[:MAX_PROBLEMS])
-    return PackageSpec(package, file, variables, targets)
+    return PackageSpec(package, file, said.get("vars", {}), targets, said.get("extends", ()), said.get("visibility"))
 
 
-def parse_vars(data: Mapping[str, Any], where: SpecPath, problems: list[Problem]) -> dict[str, str]:
-    """The variables of a `vars:` map; appends to `problems` what is none."""
-    found = {}
-    for name, value in data.items():
-        path = SpecPath(where.file, (*where.path, name))
-        if not NAME.fullmatch(name):
-            problems.append(Problem(f"{clipped(name)} is not a name", SpecPath(path.file, path.path, key=True), _NAME_HINT))
-        elif isinstance(value, bool):
-            found[name] = "true" if value else "false"
-        elif isinstance(value, str):
-            found[name] = value
-        else:
-            problems.append(Problem(f"variable {name!r} must be text, not {_kind(value)}", path, 'for nothing, write ""'))
-    return found
+def _section(key: str, value: Any, file: str) -> dict[str, Any]:
+    if key not in SECTIONS:
+        known = (*_READERS, *SECTIONS)
+        hint = suggest(key, known) or f"the sections are {', '.join(known)}"
+        raise mistake(f"unknown section {clipped(key)}", SpecPath(file, (key,), key=True), hint)
+    if value is not None and not isinstance(value, dict):
+        raise mistake(f"`{key}` must be a map, not {kind_of(value)}", SpecPath(file, (key,)), "write one target a name")
+    return value or {}
 
 
-_NAME_HINT = "letters, digits, _ . + -, and none of . + - at the start"
+def _extends(value: Any, *, file: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    """The templates that a file extends, as paths from the workspace's root."""
+    where = SpecPath(file, path)
+    hint = "for example `extends: //templates/python.yaml`"
+    texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    if not texts:
+        raise mistake(f"`extends` must be a file, or a list of files, not {kind_of(value)}", where, hint)
+    found: list[str] = []
+    for index, text in enumerate(texts):
+        place = where if isinstance(value, str) else SpecPath(file, (*path, index))
+        try:
+            named = workspace_path(text, file.rpartition("/")[0]) if isinstance(text, str) else ""
+        except ValueError as error:
+            raise mistake(str(error), place, "paths are relative to the package; // starts at the workspace root") from None
+        if not named.endswith((".yaml", ".yml")) or named == file:
+            raise mistake(f"{clipped(str(text))} is no file to extend", place, hint)
+        if named in found:
+            raise mistake(f"{clipped(str(text))} is there twice", place, "remove one of them")
+        found.append(named)
+    return tuple(found)
+
+
+_READERS: dict[str, Callable[..., Any]] = {"extends": _extends, "visibility": convert_visibility, "vars": convert_vars}
 
 
 def _targets(
-    sections: Mapping[str, dict[str, Any]], file: str, rules: Rules, document: Document, problems: list[Problem]
+    sections: Mapping[str, dict[str, Any]], file: str, rules: Rules, document: Document, problems: list[Problem], *, partial: bool
 ) -> Iterator[Declaration]:
+    """`partial`: a target may say no rule, and change the attributes of an inherited one alone."""
     seen: dict[str, str] = {}
     for section, targets in sections.items():
         here = sorted(rule for rule in rules if SECTIONS[section] in _kinds(rules[rule]))
@@ -78,17 +96,20 @@ def _targets(
                 return
             where = SpecPath(file, (section, name), key=True)
             if not NAME.fullmatch(name):
-                problems.append(Problem(f"{clipped(name)} is not a name", where, _NAME_HINT))
+                problems.append(Problem(f"{clipped(name)} is not a name", where, NAME_HINT))
             elif name == "all":
                 problems.append(Problem("'all' cannot be a name: it selects every target of a package", where, "choose another name"))
             if name in seen:
                 hint = f"names are unique in a package; it is in `{seen[name]}` too, in line {_line(document, seen[name], name)}"
                 problems.append(Problem(f"{name!r} is declared twice", where, hint))
             seen.setdefault(name, section)
-            found = _rule(name, value, where, rules, here, problems)
+            if partial and isinstance(value, dict) and value and all(key in COMMON_ATTRIBUTES for key in value):
+                found: str | None = ""
+            else:
+                found = _rule(name, value, where, rules, here, problems)
             if found is not None:
                 common = {key: item for key, item in value.items() if key != found} if isinstance(value, dict) else {}
-                body = value[found] if isinstance(value, dict) else None
+                body = value[found] if found and isinstance(value, dict) else None
                 yield Declaration(cast("Section", section), name, found, body, common, file, _line(document, section, name))
 
 
@@ -107,7 +128,7 @@ def _rule(name: str, value: Any, where: SpecPath, rules: Rules, here: list[str],
         problems.append(_bare(section, value, SpecPath(where.file, where.path), rules, here))
         return None
     if not isinstance(value, dict):
-        what = "says nothing" if value is None else f"must be a map, not {_kind(value)}"
+        what = "says nothing" if value is None else f"must be a map, not {kind_of(value)}"
         problems.append(Problem(f"target {name!r} {what}", where, f"give it a rule: {_listed(here)}"))
         return None
     used: list[str] = [key for key in value if key in rules and key not in COMMON_ATTRIBUTES]
@@ -170,7 +191,3 @@ def _homes(kinds: str | tuple[str, ...]) -> str:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names) or "(no rules)"
-
-
-def _kind(value: Any) -> str:
-    return {dict: "a map", list: "a list", str: "text", bool: "true or false"}.get(type(value), "nothing")

@@ -1,7 +1,7 @@
 """JSON Schemas (2020-12) of build.yaml and graphbuild.yaml, made from the Structs that convert them.
 
-Editors read plain numbers as numbers and our reader as text, and `${…}` may stand for any scalar: the schemas allow both.
-They are a help for editors; what is valid is decided by converting.
+Editors read plain numbers as numbers and our reader as text, `${…}` may stand for any scalar, and `select` for any value: the schemas
+allow it all. A target that changes an inherited one may say no rule. They are a help for editors; what is valid is decided by converting.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,25 @@ from typing import Any
 import msgspec
 
 from graphbuild.rules.api import Rule
-from graphbuild.spec.model import MOUNTS, SECTIONS, CommonText
+from graphbuild.spec.model import MOUNTS, READ_FIRST, SECTIONS, CommonText
 from graphbuild.spec.workspace import SettingsText
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEMPLATE = "#/$defs/{name}"
+_SELECT = "select"
+_CASES = {
+    "type": "object",
+    "properties": {
+        "select": {"type": "object", "description": "A value for each case: NAME=VALUE, several with commas between; `default`."}
+    },
+    "required": ["select"],
+    "additionalProperties": False,
+}
+_EXTENDS = {
+    "type": ["string", "array"],
+    "items": {"type": "string"},
+    "description": "Templates whose vars and targets this package has too, changed by what it says itself.",
+}
 _NAMES = {"pattern": "^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", "not": {"const": "all"}}
 
 
@@ -24,6 +38,7 @@ def schema(rules: Sequence[Rule]) -> dict[str, Any]:
     types = [CommonText, *MOUNTS.values(), *(rule.attributes for rule in ordered)]
     references, definitions = msgspec.json.schema_components(types, ref_template=_TEMPLATE)
     common = definitions.pop(references[0]["$ref"].rpartition("/")[2])["properties"]
+    visibility = common["visibility"]
     common["mounts"]["items"] = {"anyOf": list(references[1 : 1 + len(MOUNTS)])}
     located = dict(zip((id(rule) for rule in ordered), references[1 + len(MOUNTS) :], strict=True))
     sections = {}
@@ -35,9 +50,9 @@ def schema(rules: Sequence[Rule]) -> dict[str, Any]:
         "$schema": _DIALECT,
         "title": "build.yaml",
         "type": "object",
-        "properties": {"vars": _vars(), **_loose(sections)},
+        "properties": {"extends": _EXTENDS, "visibility": visibility, "vars": _vars(), **_loose(sections)},
         "additionalProperties": False,
-        "$defs": _loose(definitions),
+        "$defs": {**_loose({name: _selectable(value) for name, value in definitions.items()}), _SELECT: _CASES},
     }
 
 
@@ -50,16 +65,33 @@ def settings_schema() -> dict[str, Any]:
 
 def _section(section: str, values: dict[str, Any], bare: list[str], common: dict[str, Any]) -> dict[str, Any]:
     """A map of targets: each has exactly one rule, and any of the common attributes; a base may be a bare rule name."""
+    said: list[dict[str, Any]] = [{"required": [name]} for name in values]
+    before = {name: value for name, value in common.items() if name in READ_FIRST}
     target: dict[str, Any] = {
-        "type": "object",
-        "properties": {**common, **values},
+        **_selectable({"type": "object", "properties": {**common, **values}}),
         "additionalProperties": False,
-        "oneOf": [{"required": [name]} for name in values],
+        "oneOf": [*said, {"not": {"anyOf": said}}],
     }
+    target["properties"].update(before)
     if not values:
         target.pop("oneOf")
     either = {"anyOf": [{"enum": bare}, target]} if section == "bases" and bare else target
     return {"type": ["object", "null"], "propertyNames": _NAMES, "additionalProperties": either}
+
+
+def _selectable(value: dict[str, Any]) -> dict[str, Any]:
+    """A schema of a map, in which the value of each key, and each item of a list, may be a `select`."""
+    properties: dict[str, Any] = value.get("properties", {})
+    return {**value, "properties": {key: _or_select(item) for key, item in properties.items()}} if properties else value
+
+
+def _or_select(value: dict[str, Any]) -> dict[str, Any]:
+    outer = {key: item for key, item in value.items() if key in ("description", "default")}
+    inner = {key: item for key, item in value.items() if key not in outer}
+    if isinstance(inner.get("items"), dict):
+        inner["items"] = _or_select(inner["items"])
+    forms = inner["anyOf"] if list(inner) == ["anyOf"] else [inner]
+    return {**outer, "anyOf": [*forms, {"$ref": _TEMPLATE.format(name=_SELECT)}]}
 
 
 def _value(rule: Rule, reference: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

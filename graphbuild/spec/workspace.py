@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from graphbuild.spec.attributes import DURATION_HINT, SIZE_HINT, parsed
+from graphbuild.spec.attributes import DURATION_HINT, SIZE_HINT, convert_vars, convert_visibility, parsed
 from graphbuild.spec.convert import convert
 from graphbuild.spec.duration import parse_duration, parse_size
 from graphbuild.spec.model import BUILD_FILE, WORKSPACE_FILE
@@ -57,6 +57,9 @@ class SettingsText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Annotated[LimitsText, Meta(description="What one step may use.")] = LimitsText()
     registries: Annotated[dict[str, RegistryText], Meta(description="How registries are reached, by host[:port].")] = {}
     ignore: Annotated[tuple[str, ...], Meta(description="Globs of folders that hold no packages.")] = ()
+    visibility: Annotated[
+        str | tuple[str, ...], Meta(description="Of targets that say none, in packages that say none: public, private, or packages.")
+    ] = "private"
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -82,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     registries: dict[str, RegistrySettings] = {}
     ignore: tuple[str, ...] = ()
+    visibility: tuple[str, ...] = ()
 
 
 def find_workspace(start: Path) -> Path:
@@ -109,7 +113,6 @@ def parse_settings(text: bytes, file: str) -> Settings:
     """Parse a graphbuild.yaml."""
     if all(not line.strip() or line.lstrip().startswith(b"#") for line in text.split(b"\n")):
         return Settings()  # a file that only marks the root: not worth a YAML parser
-    from graphbuild.spec.package import parse_vars
     from graphbuild.spec.yaml import load
 
     data = load(text, file).data
@@ -125,8 +128,8 @@ def parse_settings(text: bytes, file: str) -> Settings:
             if name not in types:
                 hint = suggest(name, types) or f"known are {', '.join(sorted(types))}"
                 raise mistake(f"unknown setting {clipped(name)}", SpecPath(file, (name,), key=True), hint)
-            if name == "vars" and isinstance(value, dict):
-                found[name] = parse_vars(value, SpecPath(file, (name,)), problems)
+            if name == "vars":
+                found[name] = convert_vars(value, file=file, path=(name,))
                 continue
             converted = convert(value, types[name], file=file, path=(name,))
             found[name] = _converted(name, converted, file)
@@ -143,6 +146,8 @@ def _converted(name: str, value: Any, file: str) -> Any:
             return _limits(value, file)
         case "registries":
             return {host: _registry(host, text, file) for host, text in value.items()}
+        case "visibility":
+            return convert_visibility(value, file=file, path=(name,))
         case _:
             return value
 

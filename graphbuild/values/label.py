@@ -43,3 +43,11 @@ def parse_label(text: str, package: str) -> Label:
     if not NAME.fullmatch(name):
         raise ValueError(f"{text!r} is not a label: expected //package:name, :name or name")
     return Label(package, name, variant)
+
+
+def is_within(package: str, pattern: str) -> bool:
+    """Whether a package is the one that a pattern names, or of the tree that it names: `svc/web`, `svc/...`, `...`."""
+    if not pattern.endswith("..."):
+        return package == pattern
+    tree = pattern[:-3].rstrip("/")
+    return not tree or package == tree or package.startswith(f"{tree}/")

@@ -16,6 +16,7 @@ WALKS, LENGTH = 4, 14
 SERVICES = ("one", "two", "three")
 
 BASE = """\
+visibility: public
 bases: {none: scratch}
 steps:
   runtime: {from: none, copy: {files: runtime, to: /opt}}

@@ -13,7 +13,7 @@ SPEC = (
     + """\
 steps:
   code: {copy: {files: ["src/**"], to: /app}}
-  made: {from: [base, code], run: cat /app/src/a > /made, env: {WHO: me}, workdir: /tmp}
+  made: {from: [base, code], run: cat /app/src/a > /made, env: {WHO: me}, workdir: /tmp, visibility: public}
 outputs:
   web: {from: made, image: {to: {oci: dist/web}}}
 """

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphbuild.rules.api import Analysis, Rule
-from graphbuild.spec.convert import convert, convert_attributes, expand
+from graphbuild.spec.convert import convert, convert_attributes
+from graphbuild.spec.expand import expand
 from graphbuild.values.errors import GraphbuildError, SpecPath
 
 

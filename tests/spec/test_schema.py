@@ -23,6 +23,9 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No attribute."""
 
 
+SELECT = {"$ref": "#/$defs/select"}
+
+
 def made(name, kind, attributes, short="", doc=""):
     return Rule(name, kind, attributes, lambda _context, _attributes: Analysis(), short=short, doc=doc)
 
@@ -52,14 +55,14 @@ def target(section, rules=RULES):
 def test_sections_and_dialect():
     made_schema = schema(RULES)
     assert made_schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert list(made_schema["properties"]) == ["vars", "bases", "steps", "outputs"]
+    assert list(made_schema["properties"]) == ["extends", "visibility", "vars", "bases", "steps", "outputs"]
     assert made_schema["additionalProperties"] is False
 
 
 def test_a_target_has_one_rule_of_its_section_and_the_common_attributes():
     steps = target("steps")
     assert set(steps["properties"]) == {*COMMON_ATTRIBUTES, "fetch"}
-    assert steps["oneOf"] == [{"required": ["fetch"]}]
+    assert steps["oneOf"] == [{"required": ["fetch"]}, {"not": {"anyOf": [{"required": ["fetch"]}]}}]  # or it changes an inherited one
     assert steps["additionalProperties"] is False
 
 
@@ -70,7 +73,7 @@ def test_a_base_may_be_the_name_of_a_rule():
 def test_short_forms():
     assert target("steps")["properties"]["fetch"] == {
         "description": "Get.",
-        "anyOf": [{"$ref": "#/$defs/Fetch"}, {"type": ["string", "integer"]}],
+        "anyOf": [{"$ref": "#/$defs/Fetch"}, {"type": ["string", "integer"]}, SELECT],
     }
     pull = target("bases")["anyOf"][1]["properties"]["pull"]
     assert pull["anyOf"][1] == {"anyOf": [{"type": ["string", "integer"]}, {"type": "array", "items": {"type": ["string", "integer"]}}]}
@@ -82,7 +85,8 @@ def test_a_rule_without_required_attributes_may_have_no_value():
 
 def test_scalars_may_be_variables():
     fetch = schema(RULES)["$defs"]["Fetch"]["properties"]
-    assert (fetch["size"]["type"], fetch["quiet"]["type"], fetch["url"]["type"]) == (
+    assert all(fetch[name]["anyOf"][1] == SELECT for name in ("size", "quiet", "url"))
+    assert tuple(fetch[name]["anyOf"][0]["type"] for name in ("size", "quiet", "url")) == (
         ["integer", "string"],
         ["boolean", "string"],
         ["string", "integer"],
@@ -101,7 +105,8 @@ def test_references_lead_somewhere():
 
 
 def test_mounts_are_of_five_kinds():
-    kinds = target("steps")["properties"]["mounts"]["items"]["anyOf"]
+    *kinds, select = target("steps")["properties"]["mounts"]["anyOf"][0]["items"]["anyOf"]
+    assert select == SELECT
     assert [kind["$ref"] for kind in kinds] == [f"#/$defs/{name}Text" for name in ("Bind", "Cache", "Tmpfs", "Secret", "Ssh")]
 
 
