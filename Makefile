@@ -8,7 +8,7 @@ EXAMPLE := //examples/web:web
 JOBS ?= auto
 
 # What some tests compare with, or start: they skip, naming the package, where it is missing and we may not install it.
-PEERS := apache2-utils attr bubblewrap buildah busybox-static docker.io docker-registry libcap2-bin mmdebstrap podman skopeo uidmap umoci
+PEERS := apache2-utils attr bubblewrap buildah busybox-static docker.io docker-registry libcap2-bin mmdebstrap podman qemu-user-static skopeo uidmap umoci
 
 .PHONY: run test lint fmt bench docs clean peers install
 

@@ -26,8 +26,10 @@ BUILTINS = {
     "git.commit": "The commit that is checked out, from `.git` of the workspace. Files that differ from it do not matter.",
     "git.short": "Its first 12 digits.",
     "git.branch": "The branch; `HEAD` where none is checked out.",
+    "platform": "What the target is built for, `linux/arm64`: its output's platform, what `--platform` says, or this machine's.",
     "platform.os": "`linux`.",
-    "platform.arch": "This machine's architecture as OCI names it: `amd64`, `arm64` …",
+    "platform.arch": "Its architecture as OCI names it: `amd64`, `arm64` …",
+    "platform.variant": "Its variant: `v7`; mostly empty.",
     "package": "The folder of the `build.yaml`, from the workspace's root; empty in the root.",
     "env.NAME": "The variable `NAME` of the caller's environment, which must be set. The only way in for it.",
 }
@@ -69,7 +71,7 @@ every target may have. A base that needs nothing else may be written as the rule
 ### Variables
 `${name}` anywhere in a target's values: the matrix cell's, then `--set`, then the target's `vars`, then those of the package, then those of
 `graphbuild.yaml`, then built-in ones. `$${` is a literal `${`. A variable counts only for targets that mention it. In the place of any value,
-but for `matrix`, `vars` and `visibility`, there may be a [`select`](configuration.md#select): `{select: {NAME=VALUE: …, default: …}}`.
+but for `matrix`, `platforms`, `vars` and `visibility`, there may be a [`select`](configuration.md#select): `{select: {NAME=VALUE: …, default: …}}`.
 """
 
 

@@ -22,7 +22,7 @@ from graphbuild.build.project import Project
 from graphbuild.build.reading import WorkspaceReader
 from graphbuild.build.revisions import Tree
 from graphbuild.graph.analyze import Graph, Node, Surroundings, analyze
-from graphbuild.graph.configure import Workspace
+from graphbuild.graph.configure import Builtin, Workspace
 from graphbuild.network import Network
 from graphbuild.rules.actions import Action, Folder, Image, Pick
 from graphbuild.rules.refs import Ref, Sources, WorkspaceFile, found_in
@@ -70,15 +70,13 @@ def affected(before: Tree, now: Tree, project: Project, commit: str, reader: Rea
 class _Revision:
     """A workspace at a revision (`graph.configure.Packages`)."""
 
-    def __init__(
-        self, tree: Tree, project: Project, settings: Settings, builtins: Callable[[str, str], str | None], lock: LockFile
-    ) -> None:
+    def __init__(self, tree: Tree, project: Project, settings: Settings, builtins: Builtin, lock: LockFile) -> None:
         self.tree = tree
         self.lock = lock
         self.project = project
         self._settings = settings
         self.load = Specs(tree.read, project.parsed).load
-        self.workspace = Workspace(self, project.rules, {}, settings, builtins)
+        self.workspace = Workspace(self, project.rules, {}, settings, builtins, project.workspace.platforms)
 
     def packages(self, under: str) -> Iterable[str]:
         return list(walk_packages(self._look, under, self._settings.ignore))
@@ -207,7 +205,7 @@ def _picked(pick: Pick, folder: Folder, tree: Tree) -> Iterator[bytes]:
             yield path
 
 
-def _builtins_at(project: Project, commit: str) -> Callable[[str, str], str | None]:
+def _builtins_at(project: Project, commit: str) -> Builtin:
     """The built-in variables as they were: git's are those of that commit."""
     known = {"git.commit": commit, "git.short": commit[:12]}
-    return lambda name, package: known.get(name) or project.builtins(name, package)
+    return lambda name, package, platform: known.get(name) or project.builtins(name, package, platform)

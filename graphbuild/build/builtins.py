@@ -8,25 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 from graphbuild.values.errors import mistake
+from graphbuild.values.platform import architecture_of, variant_of
 
-NAMES = ("git.commit", "git.short", "git.branch", "platform.os", "platform.arch", "package", "env.NAME")
+NAMES = ("git.commit", "git.short", "git.branch", "platform", "platform.os", "platform.arch", "platform.variant", "package", "env.NAME")
 
 
 class Builtins:
-    """`builtins(name, package)` gives a value or None. What it read is told to `watch`, what it asked the environment to `named`."""
+    """`builtins(name, package, platform)` gives a value or None. What it read is told to `watch`, what it asked the environment to `named`."""
 
-    def __init__(self, root: Path, architecture: str, watch: Callable[[Path], object]) -> None:
+    def __init__(self, root: Path, watch: Callable[[Path], object]) -> None:
         self._root = root
-        self._architecture = architecture
         self._watch = watch
         self.named: dict[str, str] = {}  # environment variables that were asked for
 
-    def __call__(self, name: str, package: str) -> str | None:
+    def __call__(self, name: str, package: str, platform: str) -> str | None:
         if name.startswith("env."):
             return self._environment(name.removeprefix("env."))
         known: dict[str, Callable[[], str]] = {
-            "platform.os": lambda: "linux",
-            "platform.arch": lambda: self._architecture,
+            "platform": lambda: platform,
+            "platform.os": lambda: platform.partition("/")[0],
+            "platform.arch": lambda: architecture_of(platform),
+            "platform.variant": lambda: variant_of(platform),
             "package": lambda: package,
             "git.commit": self._commit,
             "git.short": lambda: self._commit()[:12],

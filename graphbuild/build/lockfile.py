@@ -135,7 +135,11 @@ def _pinned(context: LockContext, name: str) -> dict[str, str]:
 
 def _key(target: Configured) -> tuple[str, str]:
     rule = target.rule
-    request = rule.lock_key(target.attributes) if rule.lock_key else msgspec.json.encode(target.attributes, order="sorted").decode()
+    request = (
+        rule.lock_key(target.attributes, target.platform)
+        if rule.lock_key
+        else msgspec.json.encode(target.attributes, order="sorted").decode()
+    )
     return rule.name, request
 
 

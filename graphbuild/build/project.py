@@ -11,7 +11,6 @@ from graphbuild.build.inputs import Inputs
 from graphbuild.build.lockfile import NAME as LOCK_NAME
 from graphbuild.build.lockfile import LockFile
 from graphbuild.build.plugins import find_plugins
-from graphbuild.build.world import oci_architecture
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.configure import Workspace
 from graphbuild.layers.cancel import Cancel, never
@@ -25,6 +24,7 @@ from graphbuild.spec.model import COMMON_ATTRIBUTES, WORKSPACE_FILE, PackageSpec
 from graphbuild.spec.workspace import Settings, find_packages, find_workspace, load_settings
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 from graphbuild.values.label import Label
+from graphbuild.values.platform import this_platform
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -48,9 +48,15 @@ class Project:
     """An opened workspace. Everything it reads is noted in `inputs`, for the certificate of an unchanged build."""
 
     def __init__(
-        self, site: Site, cache: Path, variables: Mapping[str, str], cancelled: Cancel = never, spec: PackageSpec | None = None
+        self,
+        site: Site,
+        cache: Path,
+        variables: Mapping[str, str],
+        cancelled: Cancel = never,
+        spec: PackageSpec | None = None,
+        platforms: tuple[str, ...] = (),
     ) -> None:
-        """`cache`: the folder for what is remembered between builds, the store's; `variables`: `--set`.
+        """`cache`: the folder for what is remembered between builds, the store's; `variables`: `--set`; `platforms`: `--platform`.
 
         `spec`: a package that is in no file, in the place of the one it names. Its paths may lead anywhere: whoever made it was asked to.
         """
@@ -67,12 +73,12 @@ class Project:
         self.inputs.watch(self.root / "plugins")
         self.rules = register((("graphbuild", RULES), *((plugin.name, plugin.rules) for plugin in plugins)), COMMON_ATTRIBUTES)
         self.lock = LockFile(self.root)
-        self.surroundings = RuleSettings(f"linux/{oci_architecture()}", self.settings.source_date_epoch, anywhere=spec is not None)
-        self.builtins = Builtins(self.root, oci_architecture(), self.inputs.watch)
+        self.surroundings = RuleSettings(build_platform=this_platform(), epoch=self.settings.source_date_epoch, anywhere=spec is not None)
+        self.builtins = Builtins(self.root, self.inputs.watch)
         self._parsed = ParsedCache(cache / "specs", _kinds(self.rules))
         self._spec = spec
         self._specs = Specs(self._read, self.parsed)
-        self.workspace = Workspace(self, self.rules, variables, self.settings, self.builtins)
+        self.workspace = Workspace(self, self.rules, variables, self.settings, self.builtins, platforms)
 
     def load(self, package: str) -> PackageSpec | None:
         """The build.yaml of a package with what it inherits, or None when there is none. GraphbuildError for a broken one."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graphbuild.build.lockfile import LockFile
-from graphbuild.build.world import oci_architecture
 from graphbuild.graph.configure import Configured
 from graphbuild.layers.cancel import never
 from graphbuild.network import Network, download
@@ -15,6 +14,7 @@ from graphbuild.rules.api import LockContext, workspace_path
 from graphbuild.store.store import Store
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 from graphbuild.values.label import Label
+from graphbuild.values.platform import this_platform
 
 if TYPE_CHECKING:
     from graphbuild.build.images import Images
@@ -29,7 +29,8 @@ class Resolving:
         self, target: Configured, root: Path, store: Store, network: Network, images: Callable[[], "Images"], report: Callable[[str], None]
     ) -> None:
         self.label: Label = target.label
-        self.platform = f"linux/{oci_architecture()}"
+        self.platform = target.platform
+        self.build_platform = this_platform()
         self._place = target.place
         self._root = root
         self._store = store

@@ -16,7 +16,7 @@ from graphbuild.graph.analyze import Node
 from graphbuild.image.place import writing
 from graphbuild.layers.stack import Layer, Stack
 from graphbuild.network import Network
-from graphbuild.rules.actions import Folder, stands_on
+from graphbuild.rules.actions import Action, Folder, stands_on
 from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref
 from graphbuild.sandbox.job import Limits, Sandbox
 from graphbuild.store.actions import LayerOutput, Outputs
@@ -25,6 +25,7 @@ from graphbuild.store.store import Store
 from graphbuild.values.config import Config, ConfigPatch, Past, apply_patch
 from graphbuild.values.digest import Digest
 from graphbuild.values.errors import mistake
+from graphbuild.values.platform import architecture_of, variant_of
 
 if TYPE_CHECKING:
     from graphbuild.build.images import Images
@@ -152,10 +153,12 @@ class World:
             answer: Answer = answered.values[0]
             return answer
 
-    def image_config(self, expression: ConfigExpression) -> Config:
-        """The config of an image: the expression's, for this machine's architecture where nothing else was said."""
+    def image_config(self, expression: ConfigExpression, platform: str) -> Config:
+        """The config of an image: the expression's, for `platform` where no base says another."""
         config = self.config(expression)
-        return config if config.architecture else msgspec.structs.replace(config, architecture=oci_architecture())
+        if config.architecture:
+            return config
+        return msgspec.structs.replace(config, architecture=architecture_of(platform), variant=variant_of(platform))
 
     def history(self, refs: Iterable[Ref], expression: ConfigExpression) -> tuple[Past, ...]:
         """What made each layer of a stack, in the order of `outputs`, and what the expression says of the config in between."""
@@ -170,6 +173,10 @@ class World:
                 after.setdefault(layer, [])
         made = [(output.tree, Past(f"{type(self._nodes[ref].action).__name__.upper()} {ref.label}")) for output, ref in self.made(refs)]
         return (*after[None], *(past for tree, own in made for past in (said.get(tree, own), *after.get(tree, ()))))
+
+    def action(self, ref: Ref) -> Action:
+        """What makes a result."""
+        return self._nodes[ref].action
 
     def origin(self, ref: Ref) -> str:
         """Where an action was written down: `file:line`."""
@@ -234,12 +241,3 @@ def machine_of(environment: Mapping[str, str], agents: tuple[tuple[str, str], ..
     bundle = environment.get("GRAPHBUILD_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or ""
     proxies = tuple((name, environment[name]) for name in names if name in environment)
     return Machine(proxies, bundle if bundle and os.path.isfile(bundle) else "", agents)
-
-
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "riscv64": "riscv64"}
-
-
-def oci_architecture() -> str:
-    """This machine's architecture by its name in the OCI image spec (GOARCH)."""
-    machine = os.uname().machine
-    return _ARCHITECTURES.get(machine, machine)

@@ -40,9 +40,9 @@ class CommandHost:
 
     @property
     def platform(self) -> str:
-        from graphbuild.build.world import oci_architecture
+        from graphbuild.values.platform import this_platform
 
-        return f"linux/{oci_architecture()}"
+        return this_platform()
 
     def build(self, targets: Mapping[str, Mapping[str, Any]], labels: Sequence[str], *, repeatable: bool = True) -> int:
         self._options.labels = list(labels)

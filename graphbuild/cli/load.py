@@ -22,6 +22,7 @@ from graphbuild.ui.text import duration, size
 from graphbuild.values.digest import Digest
 from graphbuild.values.errors import EXIT_OK, lacking, mistake
 from graphbuild.values.label import Label
+from graphbuild.values.platform import this_platform
 
 
 def load_images(options: Any) -> int:
@@ -30,7 +31,7 @@ def load_images(options: Any) -> int:
     kind = f"{kind}:{options.namespace}" if kind == "containerd" and options.namespace else kind
 
     def choose(opened: Session, labels: Sequence[Label]) -> Sequence[Label]:
-        images = images_of(opened.graph(labels, locked=options.locked), labels)
+        images = images_of(opened.graph(labels, locked=options.locked), labels, this_platform())
         if not images:
             raise mistake(f"nothing to load: {', '.join(map(str, labels))} is no image", hint="name an output of the rule `image`")
         return list(images)
@@ -50,7 +51,7 @@ def _load(kind: str, graph: Graph, world: World, labels: Sequence[Label], mode: 
     def work() -> list[str]:
         nonlocal layers, sent
         lines = []
-        for label, action in images_of(graph, labels).items():
+        for label, action in images_of(graph, labels, this_platform()).items():
             config = _config_of(graph, world, label)
             names = [name.familiar for name in parse_tags(action.tags)] or [str(config)]
             new = bool(missing(engine, action, config, world))

@@ -118,17 +118,17 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     _load(commands)
     check = _add(commands, "check", "check every build.yaml, and build nothing", "graphbuild check //svc/...")
     check.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
-    _project(check)
+    _targets(check)
     explain = _add(commands, "explain", "say why the last run built a target, or did not", "graphbuild explain :web")
     explain.add_argument("labels", nargs="+", metavar="LABEL", help="targets")
-    _project(explain)
+    _targets(explain)
     _query(commands)
     _affected(commands)
     _diff(commands)
     graph = _add(commands, "graph", "draw the graph of targets", "graphbuild graph //... --format dot | dot -Tsvg > graph.svg")
     graph.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     graph.add_argument("--format", choices=("dot", "mermaid", "text", "html"), default="text", help="default: text")
-    _project(graph)
+    _targets(graph)
     _lock(commands)
     _shell(commands)
     _add(commands, "container", "make, run and commit containers, by Docker's commands", "graphbuild container run --rm -it debian bash")
@@ -161,6 +161,17 @@ def _project(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-C", "--directory", metavar="DIR", help="act as if started in DIR")
 
 
+def _targets(parser: argparse.ArgumentParser) -> None:
+    """The options of commands that look at configured targets."""
+    _project(parser)
+    _platforms(parser)
+
+
+def _platforms(parser: argparse.ArgumentParser) -> None:
+    help_ = "what outputs are built for, os/arch[/variant]; several with commas (default: what they say, or this machine's)"
+    parser.add_argument("--platform", metavar="PLATFORM", dest="platforms", action="append", default=[], help=help_)
+
+
 def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, example: str) -> None:
     run = _add(commands, name, text, example)
     run.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
@@ -175,6 +186,7 @@ def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: 
     run.add_argument("-o", "--output", metavar="DIR", help="write outputs below DIR instead of their packages")
     run.add_argument("--affected-since", metavar="REV", help="only targets that are not what they were at that git revision")
     _building(run)
+    _platforms(run)
 
 
 def _push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -183,6 +195,7 @@ def _push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     push.add_argument("-t", "--tag", metavar="REF", action="append", help="push as REF, not as its own tags say; may be repeated")
     push.set_defaults(no_cache=None)
     _building(push)
+    _platforms(push)
 
 
 def _load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -192,6 +205,7 @@ def _load(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     load.add_argument("--namespace", metavar="NAME", help="of containerd (default: $CONTAINERD_NAMESPACE, or default)")
     load.set_defaults(no_cache=None)
     _building(load)
+    _platforms(load)
 
 
 def _building(run: argparse.ArgumentParser) -> None:
@@ -229,7 +243,7 @@ def _query(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "expression", metavar="EXPRESSION", help="Bazel's language: deps rdeps allpaths somepath some kind attr filter set let + - ^"
     )
     query.add_argument("--output", choices=("label", "json", "dot", "mermaid", "html", "text"), default="label", help="default: label")
-    _project(query)
+    _targets(query)
 
 
 def _affected(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -239,7 +253,7 @@ def _affected(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     affected.add_argument("--since", metavar="REV", required=True, help="a commit, a branch, a tag")
     affected.add_argument("--outputs", action="store_true", help="outputs only")
     affected.add_argument("--json", action="store_true", help="as JSON, with what is gone")
-    _project(affected)
+    _targets(affected)
 
 
 def _diff(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -250,6 +264,7 @@ def _diff(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     diff.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="default: text")
     diff.set_defaults(no_cache=None, delivers=False)
     _building(diff)
+    _platforms(diff)
 
 
 def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -257,7 +272,7 @@ def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     lock.add_argument("labels", nargs="*", metavar="LABEL", help="targets (default: all of the workspace)")
     lock.add_argument("--update", action="store_true", help="resolve again what is locked already")
     lock.add_argument("-n", "--dry-run", action="store_true", help="say what would change, and write nothing")
-    _project(lock)
+    _targets(lock)
 
 
 def _shell(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -268,7 +283,7 @@ def _shell(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     shell.add_argument("--before", action="store_true", help="the files as the step finds them, not as it leaves them")
     shell.add_argument("-u", "--user", help="as this user (default: the target's)")
     shell.add_argument("--network", choices=("none", "host"), help="default: the target's")
-    _project(shell)
+    _targets(shell)
 
 
 def _cache(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -5,20 +5,23 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from graphbuild.build.perform.content import Wanted, codec_of, image_content
+from graphbuild.build.perform.index import index_content
 from graphbuild.build.world import World
 from graphbuild.cli import build
 from graphbuild.cli.session import Session
 from graphbuild.cli.transfers import Transfers
 from graphbuild.graph.analyze import Graph
-from graphbuild.image.model import OCI_MANIFEST
+from graphbuild.image.model import OCI_INDEX, OCI_MANIFEST
 from graphbuild.image.push import Blob, Outgoing, Push, Totals
 from graphbuild.image.reference import Reference, parse_reference
 from graphbuild.image.registry import repository_of
-from graphbuild.image.write import manifest_of, parse_tags, stored
+from graphbuild.image.write import index_of, manifest_of, parse_tags, stored
 from graphbuild.network.registry import Document, Repository
-from graphbuild.rules.actions import Image, Pull
-from graphbuild.rules.api import ImageProvider
+from graphbuild.rules.actions import Image, ImageIndex, Pull
+from graphbuild.rules.api import ImageProvider, IndexProvider
 from graphbuild.rules.refs import Ref
 from graphbuild.ui.text import duration, size
 from graphbuild.values.digest import Digest
@@ -41,7 +44,7 @@ def push(options: Any) -> int:
 
 def tagged(graph: Graph, labels: Sequence[Label], tags: tuple[str, ...]) -> Sequence[Label]:
     """Those of the targets that are images and have names, `tags` or their own. GraphbuildError where there is none."""
-    images = images_of(graph, labels)
+    images = _pushable(graph, labels)
     if tags and len(images) > 1:
         raise mistake(f"--tag names one image, and {len(images)} are to be pushed", hint="name one target")
     chosen = [label for label, action in images.items() if tags or action.tags]
@@ -52,14 +55,27 @@ def tagged(graph: Graph, labels: Sequence[Label], tags: tuple[str, ...]) -> Sequ
     return chosen
 
 
-def images_of(graph: Graph, labels: Sequence[Label]) -> dict[Label, Image]:
-    """The images that targets make."""
+def images_of(graph: Graph, labels: Sequence[Label], platform: str = "") -> dict[Label, Image]:
+    """The images that targets make; of an index all of them, each by the label of its platform, or the one for `platform`."""
     found = {}
     for label in labels:
-        provider = graph.targets[label].get(ImageProvider)
-        action = graph.nodes[provider.image].action if provider else None
-        if isinstance(action, Image):
-            found[label] = action
+        target = graph.targets[label]
+        image, index = target.get(ImageProvider), target.get(IndexProvider)
+        refs = [ref for one, ref in index.images if platform in ("", one)] if index else [image.image] if image else []
+        for ref in refs:
+            action = graph.nodes[ref].action
+            if isinstance(action, Image):
+                found[ref.label] = action
+    return found
+
+
+def _pushable(graph: Graph, labels: Sequence[Label]) -> dict[Label, Image | ImageIndex]:
+    """The images and indexes that targets make."""
+    found: dict[Label, Image | ImageIndex] = {}
+    for label in labels:
+        index = graph.targets[label].get(IndexProvider)
+        action = graph.nodes[index.index].action if index else None
+        found |= {label: action} if isinstance(action, ImageIndex) else images_of(graph, [label])
     return found
 
 
@@ -69,7 +85,7 @@ def _push(opened: Session, graph: Graph, world: World, labels: Sequence[Label], 
     going = Push(opened.registries(), transfers, world.cancelled)
 
     def work() -> list[str]:
-        images = [outgoing(action, world, graph, parse_tags(tags or action.tags)) for action in images_of(graph, labels).values()]
+        images = [_outgoing(action, world, graph, parse_tags(tags or action.tags)) for action in _pushable(graph, labels).values()]
         done = going.run(images)
         return [f"{one.reference.full}  {one.digest}{'' if one.new else '  (was there)'}\n" for one in done]
 
@@ -84,6 +100,22 @@ def _push(opened: Session, graph: Graph, world: World, labels: Sequence[Label], 
 def _summary(totals: Totals, images: int, seconds: float) -> str:
     moved = f"{totals.sent} blob{'' if totals.sent == 1 else 's'} sent ({size(totals.sent_bytes)}), {totals.mounted} mounted"
     return f"pushed {images} image{'' if images == 1 else 's'} in {duration(seconds)}: {moved}, {totals.there} there already\n"
+
+
+def _outgoing(action: Image | ImageIndex, world: World, graph: Graph, references: Sequence[Reference]) -> Outgoing:
+    if isinstance(action, Image):
+        return outgoing(action, world, graph, references)
+    codec = action.compression or world.settings.compression
+    blobs: dict[Digest, Blob] = {}
+    parts = []
+    for _, ref in action.images:
+        image = graph.nodes[ref].action
+        assert isinstance(image, Image), "an index is of images"
+        one = outgoing(msgspec.structs.replace(image, annotations=(), compression=codec), world, graph, ())
+        blobs |= {blob.digest: blob for blob in one.blobs}
+        parts.append(one.manifest)
+    index, _ = index_of(index_content(action, world, lambda *_said: None), codec)
+    return Outgoing(Document(OCI_INDEX, index), tuple(blobs.values()), tuple(references), tuple(parts))
 
 
 def outgoing(action: Image, world: World, graph: Graph, references: Sequence[Reference]) -> Outgoing:

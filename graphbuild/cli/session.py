@@ -25,6 +25,7 @@ from graphbuild.store.store import Store
 from graphbuild.values.config import Config
 from graphbuild.values.errors import mistake
 from graphbuild.values.label import Label
+from graphbuild.values.platform import normal_platform
 
 if TYPE_CHECKING:
     from graphbuild.build.images import Images
@@ -134,7 +135,7 @@ def session(
     network: Network = OfflineNetwork() if offline else DeferredNetwork(_http)
     store = Store(site.store)
     try:
-        project = Project(site, store.root, variables(options.set), cancelled, spec)
+        project = Project(site, store.root, variables(options.set), cancelled, spec, platforms(getattr(options, "platforms", ())))
         with store.lease():
             yield Session(project, store, network, once(lambda: registries_of(site, offline=offline)), report, offline=offline)
     finally:
@@ -191,6 +192,18 @@ def variables(texts: Sequence[str]) -> dict[str, str]:
             raise mistake(f"--set {text!r} is not NAME=VALUE", hint="for example --set version=1.2")
         found[name] = value
     return found
+
+
+def platforms(texts: Sequence[str]) -> tuple[str, ...]:
+    """`--platform os/arch[/variant]`, several with commas between or the option repeated. GraphbuildError for what is none."""
+    found: dict[str, None] = {}
+    for text in texts:
+        for one in text.split(","):
+            try:
+                found[normal_platform(one.strip())] = None
+            except ValueError as error:
+                raise mistake(f"--platform: {error}", hint="for example --platform linux/amd64,linux/arm64") from None
+    return tuple(found)
 
 
 def secrets(texts: Sequence[str]) -> dict[str, bytes]:

@@ -136,11 +136,15 @@ def _analyze(
         file=target.declaration.file,
         spec_path=target.declaration.path,
         reader=reader,
-        settings=surroundings.settings,
+        settings=msgspec.structs.replace(surroundings.settings, platform=target.platform),
+        is_part=target.is_part,
     )
     if target.parents and target.rule.kind == "base":
         raise context.mistake("a base stands on nothing: it takes no `from`", "from", hint="declare it as a step")
-    analysis = target.rule.analyze(context, target.attributes)
+    if target.parts and target.rule.index:
+        analysis = target.rule.index(context, target.attributes, [(platform, targets[label]) for platform, label in target.parts])
+    else:
+        analysis = target.rule.analyze(context, target.attributes)
     check_analysis(target, analysis)
     return msgspec.structs.replace(analysis, actions=(*checks, *analysis.actions)), (*snapshot.needs, *mounted)
 

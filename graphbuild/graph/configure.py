@@ -12,7 +12,7 @@ import msgspec
 from graphbuild.graph.variables import Variables
 from graphbuild.rules.api import Rule
 from graphbuild.rules.registry import Rules
-from graphbuild.spec.attributes import convert_common, convert_matrix, convert_vars, convert_visibility
+from graphbuild.spec.attributes import convert_common, convert_matrix, convert_platforms, convert_vars, convert_visibility
 from graphbuild.spec.convert import convert_attributes
 from graphbuild.spec.expand import expand
 from graphbuild.spec.extend import blamed
@@ -21,6 +21,7 @@ from graphbuild.spec.problem import suggest
 from graphbuild.spec.workspace import Settings
 from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import Label, is_within, parse_label
+from graphbuild.values.platform import normal_platform, this_platform
 
 
 class Packages(Protocol):
@@ -33,8 +34,16 @@ class Packages(Protocol):
     def packages(self, under: str) -> Iterable[str]: ...
 
 
+_PLATFORM = "platform"  # of a label's variant: what it is built for
+
+Builtin = Callable[[str, str, str], str | None]  # (name, package, platform) → the value of a built-in variable
+
+
 class Configured(msgspec.Struct, frozen=True):
-    """A target ready for its rule: everything typed, every label parsed. `named` pairs each label text with its label."""
+    """A target ready for its rule: everything typed, every label parsed. `named` pairs each label text with its label.
+
+    `platform` is what it is built for. `parts`: of an index, the target of each platform; then it needs nothing else. `is_part` of one.
+    """
 
     label: Label
     declaration: Declaration
@@ -43,6 +52,9 @@ class Configured(msgspec.Struct, frozen=True):
     attributes: Any
     parents: tuple[Label, ...]
     named: tuple[tuple[str, Label], ...]
+    platform: str
+    parts: tuple[tuple[str, Label], ...] = ()
+    is_part: bool = False
 
     @property
     def place(self) -> SpecPath:
@@ -50,7 +62,7 @@ class Configured(msgspec.Struct, frozen=True):
 
     def needs(self) -> tuple[Label, ...]:
         """Every target this one depends on, once."""
-        return tuple(dict.fromkeys((*self.parents, *(label for _, label in self.named))))
+        return tuple(dict.fromkeys((*self.parents, *(label for _, label in (*self.named, *self.parts)))))
 
 
 class Workspace:
@@ -62,9 +74,12 @@ class Workspace:
         rules: Rules,
         given: Mapping[str, str],
         settings: Settings,
-        builtin: Callable[[str, str], str | None],
+        builtin: Builtin,
+        platforms: tuple[str, ...] = (),
     ) -> None:
-        """`given` is `--set`, `settings` the workspace's; `builtin(name, package)` gives `git.commit` and its like."""
+        """`given` is `--set`, `platforms` `--platform`, `settings` the workspace's; `builtin` gives `git.commit` and its like."""
+        self.platforms = platforms
+        self._platform = platforms[0] if len(platforms) == 1 else this_platform()
         self._packages = packages
         self._rules = rules
         self._given = given
@@ -78,12 +93,15 @@ class Workspace:
     def labels(self, package: str) -> Sequence[Label]:
         spec = self._spec(package)
         found = (declaration for declaration in spec.targets if "manual" not in _tags(declaration))
-        return [Label(package, declaration.name, cell) for declaration in found for cell in _cells(declaration)]
+        return [Label(package, declaration.name, cell) for declaration in found for cell in self._cells(declaration)]
 
     def expand(self, label: Label, place: SpecPath | None = None) -> Sequence[Label]:
         declaration = self.declaration(label, place)
-        cells = _cells(declaration)
+        cells = self._cells(declaration)
         wanted = _pairs(label.variant)
+        if platform := next((pair for pair in wanted if pair[0] == _PLATFORM), None):
+            wanted.remove(platform)
+            cells = [_joined({*_pairs(cell), platform}) for cell in _cells(declaration)]
         chosen = [Label(label.package, label.name, cell) for cell in cells if wanted <= _pairs(cell)]
         if not chosen:
             listed = ", ".join(cells) if any(cells) else "it has no matrix"
@@ -135,8 +153,11 @@ class Workspace:
     def _typed(self, label: Label, declaration: Declaration) -> Configured:
         file, path = declaration.file, declaration.path
         _visibility(declaration)  # a mistake in it is one even if nobody else names the target
-        cell = dict(pair.split("=", 1) for pair in label.variant.split(",")) if label.variant else {}
-        variables = self._variables(label, declaration, cell)
+        cell = dict(_pairs(label.variant))
+        platforms = self._platforms(declaration)
+        said = cell.pop(_PLATFORM, "")
+        platform = _platform(said, declaration.place) if said else platforms[0] if len(platforms) == 1 else self._platform
+        variables = self._variables(label, declaration, cell, platform)
         known = variables.names()
         plain = {name: value for name, value in declaration.common.items() if name not in READ_FIRST}
         rule = self._rules[SECTIONS[declaration.section], declaration.rule]
@@ -147,24 +168,62 @@ class Workspace:
         except ValueError as error:  # variables in a circle
             raise mistake(str(error), declaration.place) from None
         attributes = convert_attributes(value, rule, file=file, path=value_path)
-        resolve = _Resolver(self, label, cell, declaration.place)
+        if rule.index and not said and len(platforms) > 1:
+            parts = tuple((one, Label(label.package, label.name, _joined({*cell.items(), (_PLATFORM, one)}))) for one in platforms)
+            return Configured(label, declaration, rule, common, attributes, (), (), platform, parts)
+        resolve = _Resolver(self, label, cell, declaration.place, platform)
         parents = tuple(resolve(text, "from") for text in common.from_)
         taken = [mount.from_ for mount in common.mounts if isinstance(mount, BindMount | FilledCache) and mount.from_]
         mounted = {text: resolve(text, "mounts") for text in taken}
         named = {text: resolve(text, declaration.rule) for text in rule.dependencies(attributes)}
-        return Configured(label, declaration, rule, common, attributes, parents, tuple({**mounted, **named}.items()))
+        is_part = bool(rule.index and said and len(platforms) > 1)
+        taken_from = tuple({**mounted, **named}.items())
+        return Configured(label, declaration, rule, common, attributes, parents, taken_from, platform, is_part=is_part)
 
-    def _variables(self, label: Label, declaration: Declaration, cell: Mapping[str, str]) -> Variables:
+    def part(self, label: Label, platform: str) -> Label:
+        """A label as it is for a platform: it says which, where that is not the one that all is built for, or where it would be an index."""
+        variant = _pairs(label.variant)
+        if any(name == _PLATFORM for name, _ in variant):
+            return label
+        if platform == self._platform and not self._is_index(self.declaration(label)):
+            return label
+        return Label(label.package, label.name, _joined({*variant, (_PLATFORM, platform)}))
+
+    def _platforms(self, declaration: Declaration) -> tuple[str, ...]:
+        """The platforms that an output is built for: the command line's, or its own; () for what all is built for."""
+        said = declaration.common.get("platforms")
+        path = (*declaration.path, "platforms")
+        own = convert_platforms(said, file=declaration.file, path=path) if said else ()
+        if own and declaration.section != "outputs":
+            raise mistake(
+                "`platforms` belongs to outputs", SpecPath(declaration.file, path), "what an output stands on is built for its platforms"
+            )
+        return self.platforms or own if declaration.section == "outputs" else ()
+
+    def _is_index(self, declaration: Declaration) -> bool:
+        rule = self._rules[SECTIONS[declaration.section], declaration.rule]
+        return rule.index is not None and len(self._platforms(declaration)) > 1
+
+    def _cells(self, declaration: Declaration) -> list[str]:
+        """The variants of a target: one for each cell of its matrix and, where it makes no index of them, each platform."""
+        cells = _cells(declaration)
+        platforms = self._platforms(declaration)
+        if len(platforms) < 2 or self._is_index(declaration):
+            return cells
+        return [_joined({*_pairs(cell), (_PLATFORM, platform)}) for cell in cells for platform in platforms]
+
+    def _variables(self, label: Label, declaration: Declaration, cell: Mapping[str, str], platform: str) -> Variables:
         said = declaration.common.get("vars")
         own = convert_vars(said, file=declaration.file, path=(*declaration.path, "vars")) if said else {}
         layers = (cell, self._given, own, self._spec(label.package).vars, self._settings.vars)
-        return Variables(layers, lambda name: self._builtin(name, label.package))
+        return Variables(layers, lambda name: self._builtin(name, label.package, platform))
 
 
 class _Resolver:
     """Label texts of one target to labels; a matrix target that names another takes its own variant of it."""
 
-    def __init__(self, workspace: Workspace, label: Label, cell: Mapping[str, str], place: SpecPath) -> None:
+    def __init__(self, workspace: Workspace, label: Label, cell: Mapping[str, str], place: SpecPath, platform: str) -> None:
+        self._platform = platform
         self._workspace = workspace
         self._label = label
         self._cell = cell
@@ -176,7 +235,7 @@ class _Resolver:
             label = parse_label(text, self._label.package)
         except ValueError as error:
             raise mistake(str(error), place, "for example //web:app or :app") from None
-        candidates = self._workspace.expand(label, place)
+        candidates = list(dict.fromkeys(self._workspace.part(found, self._platform) for found in self._workspace.expand(label, place)))
         if not self._workspace.visible(label, self._label.package):
             declaration = self._workspace.declaration(label)
             where = f"{declaration.file}:{declaration.line}"
@@ -184,7 +243,7 @@ class _Resolver:
             raise mistake(f"{label} is not visible to {self._label}", place, hint)
         if len(candidates) == 1:
             return candidates[0]
-        own = set(self._cell.items())
+        own = {*self._cell.items(), (_PLATFORM, self._platform)}
         fitting = [found for found in candidates if all(pair in own for pair in _pairs(found.variant) - _pairs(label.variant))]
         if len(fitting) == 1:
             return fitting[0]
@@ -195,6 +254,18 @@ class _Resolver:
 def _pairs(variant: str) -> set[tuple[str, str]]:
     pairs = (pair.partition("=") for pair in variant.split(",")) if variant else ()
     return {(name, value) for name, _, value in pairs}
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> str:
+    """(name, value) pairs as a label's variant."""
+    return ",".join(f"{name}={value}" for name, value in sorted(pairs))
+
+
+def _platform(text: str, place: SpecPath) -> str:
+    try:
+        return normal_platform(text)
+    except ValueError as error:
+        raise mistake(str(error), place, "write os/arch[/variant], such as linux/amd64 or linux/arm/v7") from None
 
 
 def _tags(declaration: Declaration) -> Sequence[str]:
@@ -213,8 +284,11 @@ def _cells(declaration: Declaration) -> list[str]:
     if not declaration.common.get("matrix"):
         return [""]
     matrix = convert_matrix(declaration.common["matrix"], file=declaration.file, path=(*declaration.path, "matrix"))
-    axes = [[f"{name}={value}" for value in values] for name, values in sorted(matrix)]
-    return [",".join(combination) for combination in itertools.product(*axes)]
+    if any(name == _PLATFORM for name, _ in matrix):
+        place = SpecPath(declaration.file, (*declaration.path, "matrix", _PLATFORM), key=True)
+        raise mistake("`platform` is no variable of a matrix", place, "say `platforms: […]` of an output")
+    axes = [[(name, value) for value in values] for name, values in sorted(matrix)]
+    return [_joined(combination) for combination in itertools.product(*axes)]
 
 
 def configure_all(workspace: Workspace, start: Iterable[Label]) -> dict[Label, Configured]:

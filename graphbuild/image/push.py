@@ -35,11 +35,12 @@ class Blob(msgspec.Struct, frozen=True):
 
 
 class Outgoing(msgspec.Struct, frozen=True):
-    """An image to push: its manifest, all that the manifest names, and the names it is to have."""
+    """An image to push: its manifest, all that the manifest names, and the names it is to have. Of an index: `parts`, its manifests."""
 
     manifest: Document
     blobs: tuple[Blob, ...]
     references: tuple[Reference, ...]
+    parts: tuple[Document, ...] = ()
 
     @property
     def digest(self) -> Digest:
@@ -142,7 +143,10 @@ class Push:
         self._count(sent=1, size=blob.size)
 
     def _name(self, image: Outgoing, reference: Reference) -> None:
-        self._registries.put_manifest(repository_of(reference), reference.tag, image.manifest, self._stop)
+        repository = repository_of(reference)
+        for part in image.parts:
+            self._registries.put_manifest(repository, str(sha256(hashlib.sha256(part.data).hexdigest())), part, self._stop)
+        self._registries.put_manifest(repository, reference.tag, image.manifest, self._stop)
 
     def _count(self, *, sent: int = 0, size: int = 0, mounted: int = 0, there: int = 0) -> None:
         with self._counting:

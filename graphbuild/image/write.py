@@ -70,6 +70,15 @@ class ImageContent(msgspec.Struct, frozen=True):
     document: bytes = b""
 
 
+class IndexContent(msgspec.Struct, frozen=True):
+    """An index to be written: an image for each platform, which have no tags of their own."""
+
+    images: tuple[ImageContent, ...]
+    annotations: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
+    created: int = 0
+
+
 class Member(msgspec.Struct, frozen=True):
     """A file of a layout: `size` bytes, which are `content` or come from a blob."""
 
@@ -158,6 +167,35 @@ def write_images(contents: Sequence[ImageContent], format_: Format, codec: str, 
     return digests
 
 
+def write_index(content: IndexContent, format_: str, codec: str, destination: Path) -> Digest:
+    """Write an index with its images as an OCI layout ("oci") or archive ("oci-archive"); returns the index's digest."""
+    members, _ = _layout(content.images, codec)
+    index, digest = index_of(content, codec)
+    tops = _tagged(Descriptor(OCI_INDEX, str(digest), len(index)), content.tags)
+    listing = encode(Index(2, tuple(_bare_once(tops)), OCI_INDEX))
+    by_name = {member.name: member for member in members}
+    by_name["index.json"] = Member("index.json", len(listing), listing)
+    first = [by_name.pop(name) for name in ("oci-layout", "index.json")]
+    members = [*first, Member(blob_name(digest), len(index), index), *by_name.values()]
+    if format_ == "oci":
+        _check_replaceable(destination)
+        with writing(destination):
+            _write_folder(members, content.created, destination)
+    else:
+        _write_archive(members, content.created, destination)
+    return digest
+
+
+def index_of(content: IndexContent, codec: str) -> tuple[bytes, Digest]:
+    """An OCI image index as JSON, and its digest."""
+    descriptors = []
+    for image in content.images:
+        _, manifest, _, digest = manifest_of(image, codec)
+        descriptors += _descriptors(image, manifest, digest)
+    data = encode(Index(2, tuple(descriptors), OCI_INDEX, dict(content.annotations) or None))
+    return data, sha256(hashlib.sha256(data).hexdigest())
+
+
 def layout_members(content: ImageContent, codec: str) -> tuple[list[Member], Digest]:
     """The files of a layout of one image, and its manifest's digest."""
     members, digests = _layout([content], codec)
@@ -222,12 +260,15 @@ def _layout(contents: Sequence[ImageContent], codec: str) -> tuple[list[Member],
 
 
 def _descriptors(content: ImageContent, manifest: bytes, digest: Digest) -> list[Descriptor]:
-    """One a tag. Readers look names up by the bare tag (skopeo) or in full (containerd)."""
+    """One a tag."""
     config = content.config
     platform = Platform(config.architecture, config.os, config.variant or None)
-    descriptor = Descriptor(OCI_MANIFEST, str(digest), len(manifest), None, platform)
-    tags = parse_tags(content.tags)
-    notes = [{CONTAINERD_NAME: tag.full, REF_NAME: tag.tag} for tag in tags]
+    return _tagged(Descriptor(OCI_MANIFEST, str(digest), len(manifest), None, platform), content.tags)
+
+
+def _tagged(descriptor: Descriptor, tags: tuple[str, ...]) -> list[Descriptor]:
+    """One a tag. Readers look names up by the bare tag (skopeo) or in full (containerd)."""
+    notes = [{CONTAINERD_NAME: tag.full, REF_NAME: tag.tag} for tag in parse_tags(tags)]
     return [msgspec.structs.replace(descriptor, annotations=note) for note in notes] or [descriptor]
 
 

@@ -241,7 +241,7 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     """A stack and a config as an OCI image, written to every export. Its result is the config's digest.
 
     `compression`: "gzip", "zstd" or "none". Annotations and tags are in no key. `engines` are to have it: "docker", "podman",
-    "containerd[:NAMESPACE]".
+    "containerd[:NAMESPACE]". `platform` is that of the image where its config says none.
     """
 
     layers: tuple[Ref, ...]
@@ -251,6 +251,20 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     compression: str = "gzip"
     exports: tuple[ImageExport, ...] = ()
     engines: tuple[str, ...] = ()
+    platform: str = ""
+
+
+class ImageIndex(msgspec.Struct, frozen=True, tag="index"):
+    """Images of several platforms as one, an OCI image index, written to every export: OCI layouts and archives.
+
+    `images` are the results of Images, each with its platform. Annotations and tags are in no key.
+    """
+
+    images: tuple[tuple[str, Ref], ...]
+    tags: tuple[str, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    compression: str = ""
+    exports: tuple[ImageExport, ...] = ()
 
 
 class ExportFiles(msgspec.Struct, frozen=True, tag="files"):
@@ -262,7 +276,9 @@ class ExportFiles(msgspec.Struct, frozen=True, tag="files"):
     strip: str = ""
 
 
-Action = Run | Copy | Put | Fetch | Checkout | ImportTar | ImportImage | Pull | Assemble | Flatten | Union | Image | ExportFiles
+Action = (
+    Run | Copy | Put | Fetch | Checkout | ImportTar | ImportImage | Pull | Assemble | Flatten | Union | Image | ImageIndex | ExportFiles
+)
 
 
 def is_volatile(action: Action) -> bool:
@@ -297,7 +313,7 @@ def stands_on(action: Action) -> tuple[Ref, ...]:
 def exported(action: Action) -> tuple[str, ...]:
     """The paths, from the workspace root, that an action writes outside of the store."""
     match action:
-        case Image():
+        case Image() | ImageIndex():
             return tuple(export.path for export in action.exports)
         case ExportFiles():
             return (action.to,)

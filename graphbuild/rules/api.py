@@ -37,6 +37,13 @@ class ImageProvider(msgspec.Struct, frozen=True):
     image: Ref
 
 
+class IndexProvider(msgspec.Struct, frozen=True):
+    """Provider: an index that an output makes, and its images, each with its platform."""
+
+    index: Ref
+    images: tuple[tuple[str, Ref], ...]
+
+
 class Target(msgspec.Struct, frozen=True):
     """An analysed dependency as a rule sees it: its label and its providers."""
 
@@ -70,9 +77,15 @@ def workspace_path(text: str, package: str) -> str:
 class Settings(msgspec.Struct, frozen=True):
     """What a whole build has in common and a rule may depend on. `anywhere`: absolute paths are allowed, for the command line gave them."""
 
-    platform: str = ""  # os/arch[/variant] that is built for
+    platform: str = ""  # os/arch[/variant] that the target is built for
+    build_platform: str = ""  # and that of this machine
     epoch: int = 0
     anywhere: bool = False
+
+    @property
+    def foreign(self) -> str:
+        """The platform that is built for, where it is another than this machine's; else ""."""
+        return "" if self.platform == self.build_platform else self.platform
 
 
 class Reader(Protocol):
@@ -130,6 +143,7 @@ class Context(msgspec.Struct, frozen=True):
     spec_path: tuple[str | int, ...]  # where in it
     reader: Reader = NoReader()
     settings: Settings = Settings()
+    is_part: bool = False  # of an index: whoever makes that delivers it
 
     def ref(self, action: str) -> Ref:
         """The result of this target's action of that name."""
@@ -187,10 +201,13 @@ class Analysis(msgspec.Struct, frozen=True):
 
 
 class LockContext(Protocol):
-    """What `Rule.lock` may do. `label` and `report` are for progress and errors; `platform` is what is built for, os/arch[/variant]."""
+    """What `Rule.lock` may do. `label` and `report` are for progress and errors; `platform` is what is built for, os/arch[/variant], and
+    `build_platform` that of this machine.
+    """
 
     label: Label
     platform: str
+    build_platform: str
 
     def fetch(self, url: str, *, sha256: str = "", size: int = 0) -> bytes:
         """The body of `url`, verified where a digest is given. GraphbuildError when it cannot be had."""
@@ -223,9 +240,9 @@ class Rule(msgspec.Struct, frozen=True):
     `name` is the key in the spec; `kind` the section it belongs to; `attributes` a Struct (frozen, unknown fields
     forbidden) whose fields are what the spec may say; `short` the field that a value which is no map fills. `dependencies` gives the labels,
     as texts, that the attributes name besides `from:`. `lock` resolves what must be pinned: it returns plain data (JSON
-    types) that build.lock keeps under `lock_key(attributes)` and `Context.lock` hands back. `pins` names the images of registries that a
+    types) that build.lock keeps under `lock_key(attributes, platform)` and `Context.lock` hands back. `pins` names the images of registries that a
     target needs, which may depend on what its files say: build.lock keeps a digest for each reference without one, whoever names it, and
-    `Context.lock` is a map of them. Targets of a command are not locked: what their references stand for is asked in each build.
+    `Context.lock` is a map of them. `index` makes one target of those for several platforms: it is given the analysed target of each. Targets of a command are not locked: what their references stand for is asked in each build.
     """
 
     name: str
@@ -235,8 +252,9 @@ class Rule(msgspec.Struct, frozen=True):
     short: str = ""
     dependencies: Callable[[Any], Sequence[str]] = no_dependencies
     lock: Callable[[LockContext, Any], Any] | None = None
-    lock_key: Callable[[Any], str] | None = None
+    lock_key: Callable[[Any, str], str] | None = None
     pins: Callable[[LockContext, Any], Sequence[str]] | None = None
+    index: Callable[[Context, Any, Sequence[tuple[str, Target]]], Analysis] | None = None
     doc: str = ""
 
 

@@ -54,7 +54,8 @@ class Job(msgspec.Struct, frozen=True):
 
     `user` is Docker's USER; `workdir` is made (0755 root) where it does not exist; `timeout` in seconds, 0 for none. `scratch`: an empty
     folder on the store's file system, in which the upper directory is left. `interactive` hands over stdin, stdout,
-    stderr and the terminal. `epoch`: the mtime of directories that the sandbox makes. `like_docker`: as a RUN of Docker's engine would find it (`rules.actions.Run`).
+    stderr and the terminal. `epoch`: the mtime of directories that the sandbox makes. `like_docker`: as a RUN of Docker's engine would find it
+    (`rules.actions.Run`). `architecture`: that of the stack's programs (GOARCH), "" for this machine's.
     """
 
     stack: Stack
@@ -71,6 +72,7 @@ class Job(msgspec.Struct, frozen=True):
     interactive: bool = False
     epoch: int = 0
     like_docker: bool = False
+    architecture: str = ""
 
     @property
     def hostname(self) -> str:

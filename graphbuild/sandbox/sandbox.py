@@ -19,6 +19,7 @@ from graphbuild.sandbox.lifeline import Lifelines
 from graphbuild.sandbox.namespace import Identity, not_mapped
 from graphbuild.sandbox.scaffold import Scaffold
 from graphbuild.values.errors import GraphbuildError, Problem, lacking, mistake
+from graphbuild.values.platform import oci_architecture
 
 __all__ = ["BindMount", "BubblewrapSandbox", "Job", "Limits", "Outcome", "Sandbox", "SecretFile", "Tmpfs"]
 
@@ -45,6 +46,10 @@ class BubblewrapSandbox:
 
     def run(self, job: Job, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Outcome:
         """See `Sandbox.run`."""
+        if job.architecture not in ("", oci_architecture()):
+            from graphbuild.sandbox import emulation
+
+            emulation.prepare(job.architecture, root=self._identity.root)
         who = _credentials(job, self._identity)
         env = _environment(job, who)
         placed = tree.place_mounts(job)

@@ -26,6 +26,7 @@ from graphbuild.spec.model import (
 from graphbuild.spec.problem import clipped, suggest
 from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import NAME
+from graphbuild.values.platform import normal_platform
 
 T = TypeVar("T")
 
@@ -96,6 +97,15 @@ def convert_vars(value: Any, *, file: str, path: Path) -> dict[str, str]:
     if problems:
         raise GraphbuildError(*problems)
     return found
+
+
+def convert_platforms(value: Any, *, file: str, path: Path) -> tuple[str, ...]:
+    """The platforms of a target, each once, in order."""
+    found: dict[str, None] = {}
+    for index, text in enumerate(convert(value, tuple[str, ...], file=file, path=path)):
+        hint = "write os/arch[/variant], such as linux/amd64 or linux/arm/v7"
+        found[parsed(normal_platform, text, SpecPath(file, (*path, index)), hint)] = None
+    return tuple(found)
 
 
 def convert_visibility(value: Any, *, file: str, path: Path) -> tuple[str, ...]:

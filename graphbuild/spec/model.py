@@ -189,10 +189,14 @@ class CommonText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
         str | tuple[str, ...],
         Meta(description="Who may name it besides its package: public, private, or packages (//svc/web, //svc/...)."),
     ] = "private"
+    platforms: Annotated[
+        tuple[str, ...],
+        Meta(description="Platforms to build it for, os/arch[/variant]: an image of several is an index; others are a target each."),
+    ] = ()
     timeout: Annotated[str | int, Meta(description='When to give up: "90s", "5m", "1h30m", or seconds.')] = 0
     overlap: Annotated[Literal["error", "last-wins"], Meta(description="What to do where parents disagree on a path.")] = "error"
     description: Annotated[str, Meta(description="What this is, for people.")] = ""
 
 
 COMMON_ATTRIBUTES: tuple[str, ...] = CommonText.__struct_encode_fields__
-READ_FIRST = ("matrix", "vars", "visibility")  # attributes that are read before `${}` and `select` have a meaning
+READ_FIRST = ("matrix", "platforms", "vars", "visibility")  # attributes that are read before `${}` and `select` have a meaning

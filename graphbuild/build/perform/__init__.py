@@ -13,6 +13,7 @@ from graphbuild.rules.actions import (
     Fetch,
     Flatten,
     Image,
+    ImageIndex,
     ImportImage,
     ImportTar,
     Pull,
@@ -64,6 +65,10 @@ def prepare(action: Action, world: World) -> Prepared:  # noqa: C901, PLR0911 - 
             from graphbuild.build.perform.image import prepare_image
 
             return prepare_image(action, world)
+        case ImageIndex():
+            from graphbuild.build.perform.index import prepare_index
+
+            return prepare_index(action, world)
         case ExportFiles():
             from graphbuild.build.perform.files import prepare_files
 

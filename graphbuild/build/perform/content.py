@@ -43,7 +43,7 @@ def image_content(action: Image, world: World, wanted: Wanted, progress: Progres
     layers, history = layers_of(action, world), world.history(action.layers, action.config)
     restored = len(layers) - sum(not past.empty for past in history)
     return ImageContent(
-        config=world.image_config(action.config),
+        config=world.image_config(action.config, action.platform),
         layers=_image_layers(layers, wanted, world, progress),
         annotations=action.annotations,
         created=world.settings.epoch,

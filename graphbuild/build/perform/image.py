@@ -23,7 +23,7 @@ from graphbuild.values.digest import Digest
 def prepare_image(action: Image, world: World) -> Prepared:
     if not world.settings.delivers:
         action = msgspec.structs.replace(action, exports=(), tags=())
-    config = world.image_config(action.config)
+    config = world.image_config(action.config, action.platform)
     codec = codec_of(action, world)
     layers = world.outputs(action.layers)
     history = world.history(action.layers, action.config)

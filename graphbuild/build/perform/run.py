@@ -139,6 +139,7 @@ def job_of(
         scratch=scratch,
         epoch=world.settings.epoch,
         like_docker=action.like_docker,
+        architecture=config.architecture,
     )
 
 

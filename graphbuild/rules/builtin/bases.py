@@ -9,6 +9,8 @@ from msgspec import Meta
 from graphbuild.rules import (
     Analysis,
     Checkout,
+    ConfigExpression,
+    ConfigPatch,
     Context,
     Fetch,
     ImportImage,
@@ -42,14 +44,14 @@ class Oci(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Annotated[str, Meta(description="Where to download the archive instead; http or https.")] = ""
     sha256: Annotated[str, Meta(description="The digest of what `url` serves, 64 hex digits; needed with it.")] = ""
     reference: Annotated[str, Meta(description="A tag or a digest; needed where the source holds several images.")] = ""
-    platform: Annotated[str, Meta(description="os/arch[/variant]; this machine's by default.")] = ""
+    platform: Annotated[str, Meta(description="os/arch[/variant]; what is built for by default.")] = ""
 
 
 class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An image of a registry, pinned in build.lock."""
 
     reference: Annotated[str, Meta(description="[host/]path[:tag][@digest], as for `docker pull`.")]
-    platform: Annotated[str, Meta(description="os/arch[/variant]; this machine's by default.")] = ""
+    platform: Annotated[str, Meta(description="os/arch[/variant]; what is built for by default.")] = ""
 
 
 class Git(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,13 +82,26 @@ def _source(context: Context, attributes: Tar | Oci, rule: str) -> tuple[Workspa
     return context.ref("fetch"), (("fetch", Fetch(attributes.url, attributes.sha256.removeprefix("sha256:"))),)
 
 
+def _platform(context: Context, attributes: Oci | Image) -> str:
+    """Which of a source's images is meant; "" is this machine's, or the only one there."""
+    return attributes.platform or context.settings.foreign
+
+
+def _config(context: Context) -> ConfigExpression:
+    """The config of files that come without one: all it says is what they are for, where that is not this machine."""
+    if not context.settings.foreign:
+        return context.snapshot.config
+    _, architecture, *variant = context.settings.foreign.split("/")
+    return (ConfigPatch(architecture=architecture, variant="".join(variant)), *context.snapshot.config)
+
+
 def scratch(context: Context, _attributes: Scratch) -> Analysis:
-    return Analysis(providers=(context.snapshot,))
+    return Analysis(providers=(msgspec.structs.replace(context.snapshot, config=_config(context)),))
 
 
 def tar(context: Context, attributes: Tar) -> Analysis:
     source, fetch = _source(context, attributes, "tar")
-    snapshot = Snapshot((context.ref("import"),), context.snapshot.config)
+    snapshot = Snapshot((context.ref("import"),), _config(context))
     return Analysis((*fetch, ("import", ImportTar(source))), (snapshot,))
 
 
@@ -94,7 +109,7 @@ def oci(context: Context, attributes: Oci) -> Analysis:
     source, fetch = _source(context, attributes, "oci")
     image = context.ref("import")
     snapshot = Snapshot((image,), (image, *context.snapshot.config))
-    return Analysis((*fetch, ("import", ImportImage(source, attributes.reference, attributes.platform))), (snapshot,))
+    return Analysis((*fetch, ("import", ImportImage(source, attributes.reference, _platform(context, attributes)))), (snapshot,))
 
 
 def image(context: Context, attributes: Image) -> Analysis:
@@ -103,7 +118,7 @@ def image(context: Context, attributes: Image) -> Analysis:
         raise context.mistake(f"{attributes.reference} is not pinned in build.lock", "image", hint="run `graphbuild lock`")
     pulled = context.ref("pull")
     snapshot = Snapshot((pulled,), (pulled, *context.snapshot.config))
-    return Analysis((("pull", Pull(attributes.reference, digest, attributes.platform)),), (snapshot,))
+    return Analysis((("pull", Pull(attributes.reference, digest, _platform(context, attributes))),), (snapshot,))
 
 
 def git(context: Context, attributes: Git) -> Analysis:
@@ -114,7 +129,7 @@ def git(context: Context, attributes: Git) -> Analysis:
     checkout = Checkout(
         *(attributes.url, attributes.ref, attributes.subdir, attributes.keep_git_dir, attributes.commit, attributes.submodules)
     )
-    return Analysis((("checkout", checkout),), (Snapshot((context.ref("checkout"),), context.snapshot.config),))
+    return Analysis((("checkout", checkout),), (Snapshot((context.ref("checkout"),), _config(context)),))
 
 
 RULES = (

@@ -1,18 +1,31 @@
 """`image`: a stack and a config as an OCI image, written in as many formats as asked for."""
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from graphbuild.rules import Analysis, ConfigPatch, Context, Healthcheck, ImageExport, ImageProvider, Rule
+from graphbuild.rules import (
+    Analysis,
+    ConfigPatch,
+    Context,
+    Healthcheck,
+    ImageExport,
+    ImageIndex,
+    ImageProvider,
+    IndexProvider,
+    Rule,
+    Target,
+)
 from graphbuild.rules import Image as ImageAction
 
 _PORT = re.compile(r"([0-9]{1,5})(-[0-9]{1,5})?(/(tcp|udp|sctp))?")
 _TAG = re.compile(r"[a-z0-9]+([._/:@-]+[A-Za-z0-9_]+)*", re.IGNORECASE)
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")  # containerd's identifiers
+_ONE_PLATFORM = ("docker",)  # formats that hold no index
 _LONGEST = 1e9  # seconds; in nanoseconds it still fits the 64 bits that runtimes have for it
 
 
@@ -120,28 +133,63 @@ def _patch(context: Context, attributes: Image) -> ConfigPatch:
     )
 
 
-def image(context: Context, attributes: Image) -> Analysis:
-    if not context.has_from:
-        raise context.mistake("an image needs files", hint="say which: `from: TARGET`")
+def _delivery(attributes: Image, context: Context) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Where an image goes: a path for each format that is wanted, and engines.
+
+    Of an index the layouts hold all of it. Docker's archives, and engines, are given the image for this machine.
+    """
+    to = attributes.to
     for index, tag in enumerate(attributes.tags):
         if not _TAG.fullmatch(tag):
             raise context.mistake(f"{tag!r} is not an image reference", "image", "tags", index, hint="for example registry.example/web:1.0")
-    to = attributes.to
-    engines = (("docker", to.docker == "daemon"), ("podman", to.podman), (f"containerd:{to.containerd}", to.containerd))
     if to.containerd and not _NAMESPACE.fullmatch(to.containerd):
         raise context.mistake(f"{to.containerd!r} is not a namespace of containerd", "image", "to", "containerd", hint="such as k8s.io")
-    formats = (("oci", to.oci), ("oci-archive", to.archive), ("docker", "" if to.docker == "daemon" else to.docker))
+    formats = {"oci": to.oci, "oci-archive": to.archive, "docker": "" if to.docker == "daemon" else to.docker}
+    engines = (("docker", to.docker == "daemon"), ("podman", to.podman), (f"containerd:{to.containerd}", to.containerd))
+    return {format_: path for format_, path in formats.items() if path}, tuple(kind for kind, wanted in engines if wanted)
+
+
+def _exports(context: Context, formats: Mapping[str, str], *chosen: str) -> tuple[ImageExport, ...]:
+    return tuple(ImageExport(format_, context.path(path)) for format_, path in formats.items() if format_ in chosen)
+
+
+def image(context: Context, attributes: Image) -> Analysis:
+    if not context.has_from:
+        raise context.mistake("an image needs files", hint="say which: `from: TARGET`")
+    formats, engines = _delivery(attributes, context)
     below = context.snapshot
+    settings = context.settings
     action = ImageAction(
         below.layers,
         (*below.config, _patch(context, attributes)),
         attributes.tags,
         tuple(sorted(attributes.annotations.items())),
         attributes.compression,
-        tuple(ImageExport(format_, context.path(path)) for format_, path in formats if path),
-        tuple(kind for kind, wanted in engines if wanted),
+        _exports(context, formats, *(_ONE_PLATFORM if context.is_part else formats)),
+        engines,
+        settings.platform,
     )
+    if context.is_part and settings.platform != settings.build_platform:
+        action = msgspec.structs.replace(action, tags=(), exports=(), engines=())
     return Analysis((("image", action),), (ImageProvider(context.ref("image")), below))
 
 
-RULES = (Rule("image", "output", Image, image, doc="An OCI image."),)
+def index(context: Context, attributes: Image, parts: Sequence[tuple[str, Target]]) -> Analysis:
+    formats, engines = _delivery(attributes, context)
+    platforms = [platform for platform, _ in parts]
+    if (engines or "docker" in formats) and context.settings.build_platform not in platforms:
+        what = f"this machine's, {context.settings.build_platform}, is not among {', '.join(platforms)}"
+        hint = "write an `oci` layout or an `archive`, which hold all of them"
+        raise context.mistake(f"Docker's archives and engines take one platform's image, and {what}", "image", "to", hint=hint)
+    images = tuple((platform, provider.image) for platform, target in parts if (provider := target.get(ImageProvider)))
+    action = ImageIndex(
+        images,
+        attributes.tags,
+        tuple(sorted(attributes.annotations.items())),
+        attributes.compression,
+        _exports(context, formats, "oci", "oci-archive"),
+    )
+    return Analysis((("index", action),), (IndexProvider(context.ref("index"), images),))
+
+
+RULES = (Rule("image", "output", Image, image, index=index, doc="An OCI image; of several `platforms`, an index of one for each."),)

@@ -1,6 +1,5 @@
 """What a spec may say under `debian:`, and what follows from it without looking anywhere: mirrors, suites, the lock's key."""
 
-import os
 from typing import Annotated, Literal
 
 import msgspec
@@ -14,18 +13,15 @@ SNAPSHOT_MIRROR = "http://snapshot.debian.org/archive"
 # Suites that have <suite>-updates and <suite>-security. Unstable and testing get their fixes by themselves.
 _STABLE = frozenset({"stable", "oldstable", "oldoldstable", "bullseye", "bookworm", "trixie"})
 
-# `uname -m` → Debian's architecture.
-_MACHINES = {
-    "x86_64": "amd64",
-    "aarch64": "arm64",
-    "armv7l": "armhf",
-    "armv6l": "armel",
-    "i686": "i386",
-    "i386": "i386",
+# OCI's platform, less "linux/" → Debian's architecture, where the names differ.
+_PLATFORMS = {
+    "arm": "armhf",
+    "arm/v7": "armhf",
+    "arm/v6": "armel",
+    "arm/v5": "armel",
+    "386": "i386",
     "ppc64le": "ppc64el",
-    "riscv64": "riscv64",
-    "s390x": "s390x",
-    "loongarch64": "loong64",
+    "mips64le": "mips64el",
 }
 
 PackageName = Annotated[str, Meta(pattern=NAME, max_length=200)]
@@ -43,7 +39,7 @@ class Debian(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     components: Annotated[
         tuple[Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]*\Z")], ...], Meta(min_length=1, description="Archive areas")
     ] = ("main",)
-    arch: Annotated[str, Meta(pattern=r"\A([a-z0-9]+(-[a-z0-9]+)*)?\Z", description="Debian's name; this machine's by default")] = ""
+    arch: Annotated[str, Meta(pattern=r"\A([a-z0-9]+(-[a-z0-9]+)*)?\Z", description="Debian's name; what is built for by default")] = ""
     variant: Annotated[Literal["minimal", "essential"], Meta(description="What there is besides `packages`")] = "minimal"
     security: Annotated[bool | None, Meta(description="Add <suite>-updates and <suite>-security; by default for stable suites")] = None
     keyring: Annotated[
@@ -61,14 +57,10 @@ class Suite(msgspec.Struct, frozen=True):
     name: str
 
 
-def machine_arch() -> str:
-    """Debian's name of this machine's architecture; its `uname -m` where Debian has none."""
-    machine = os.uname().machine
-    return _MACHINES.get(machine, machine)
-
-
-def architecture(attributes: Debian) -> str:
-    return attributes.arch or machine_arch()
+def architecture(attributes: Debian, platform: str) -> str:
+    """Debian's name of the architecture: what the spec says, else that of `platform`, os/arch[/variant]."""
+    name = platform.partition("/")[2]
+    return attributes.arch or _PLATFORMS.get(name) or name.partition("/")[0]
 
 
 def suites(attributes: Debian) -> tuple[Suite, ...]:
@@ -84,12 +76,12 @@ def suites(attributes: Debian) -> tuple[Suite, ...]:
     return (Suite(mirror, name), *more)
 
 
-def lock_key(attributes: Debian) -> str:
+def lock_key(attributes: Debian, platform: str) -> str:
     """The request in one line: equal for equal requests, whatever the order of their lists."""
     settled = msgspec.structs.replace(
         attributes,
         packages=tuple(sorted(set(attributes.packages))),
         exclude=tuple(sorted(set(attributes.exclude))),
-        arch=architecture(attributes),
+        arch=architecture(attributes, platform),
     )
     return "debian " + msgspec.json.encode(settled, order="sorted").decode()

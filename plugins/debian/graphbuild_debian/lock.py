@@ -36,7 +36,7 @@ _FORMATS = (".xz", ".gz", "")
 
 def lock(context: LockContext, attributes: Debian) -> Any:
     """`records.Lock` as plain data. GraphbuildError for what cannot be fetched, trusted or resolved."""
-    arch = architecture(attributes)
+    arch = architecture(attributes, context.platform)
     wanted = suites(attributes)
     now = None if attributes.snapshot else datetime.now(UTC)
     keyring = _keyring(context, attributes)

@@ -79,14 +79,16 @@ def analyze(context: Context, attributes: Debian) -> Analysis:
         actions.append((name, action))
         stack = (*stack, context.ref(name))
 
+    config = _config(locked)
+    step = msgspec.structs.replace(_STEP, architecture=config.architecture, variant=config.variant)
     on_top("bootstrap", Assemble(_bootstrap(context, locked.arch, everything)))
     debs = BlobMount(tuple((one.file_name, context.ref(_fetch_name(one))) for one in everything), DEBS)
-    on_top("configure", Run(stack, (_STEP,), _configure(attributes, locked, everything), (debs,)))
+    on_top("configure", Run(stack, (step,), _configure(attributes, locked, everything), (debs,)))
     if locked.tools:
         keep = tuple(one.name for one in locked.packages)
-        on_top("prune", Run(stack, (_STEP,), ("/usr/bin/perl", "-e", _script("prune.pl"), "--", *keep)))
+        on_top("prune", Run(stack, (step,), ("/usr/bin/perl", "-e", _script("prune.pl"), "--", *keep)))
     actions.append(("layer", Flatten(stack)))
-    return Analysis(tuple(actions), (Snapshot((context.ref("layer"),), (_config(locked),)),))
+    return Analysis(tuple(actions), (Snapshot((context.ref("layer"),), (config,)),))
 
 
 def _locked(context: Context) -> Lock:
@@ -152,8 +154,8 @@ def _lock(context: LockContext, attributes: Any) -> Any:
     return lock(context, attributes)
 
 
-def _lock_key(attributes: Any) -> str:
-    return lock_key(attributes)
+def _lock_key(attributes: Any, platform: str) -> str:
+    return lock_key(attributes, platform)
 
 
 DEBIAN = Rule(

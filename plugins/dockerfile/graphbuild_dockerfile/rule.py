@@ -36,7 +36,7 @@ class Dockerfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="What names in FROM and --from stand for: a target (//package:name, :name), a folder or a git repository."),
     ] = {}
     labels: Annotated[dict[str, str], Meta(description="Labels to add to its image.")] = {}
-    platform: Annotated[str, Meta(description="os/arch[/variant] that it is built for; this machine's by default.")] = ""
+    platform: Annotated[str, Meta(description="os/arch[/variant] that it is built for; its target's by default.")] = ""
     network: Annotated[Literal["host", "none"], Meta(description="Of each RUN that does not say one itself.")] = "host"
 
 
@@ -66,8 +66,8 @@ def dockerfile(context: Context, attributes: Dockerfile) -> Analysis:
         attributes.args,
         {name: _context(context, value) for name, value in attributes.contexts.items()},
         attributes.network,
-        context.settings.platform,
-        attributes.platform,
+        context.settings.build_platform,
+        attributes.platform or context.settings.foreign,
     )
     plan = Plan(context, file)
     stages = Stages(program, request, plan)
@@ -90,7 +90,8 @@ def pins(context: LockContext, attributes: Dockerfile) -> list[str]:
         program = parse(context.read(path).decode(), path)
     except (GraphbuildError, UnicodeDecodeError):
         return []  # said when it is analysed, with its place
-    platforms = (context.platform, attributes.platform)
+    foreign = "" if context.platform == context.build_platform else context.platform
+    platforms = (context.build_platform, attributes.platform or foreign)
     return images(program, attributes.target, attributes.args, attributes.contexts, platforms)
 
 

@@ -1,0 +1,35 @@
+"""Platforms by their names in the OCI image spec: `os/arch[/variant]`, with Go's words for operating systems and architectures."""
+
+import os
+import re
+
+_TEXT = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+_SAME = {"linux/arm64/v8": "linux/arm64", "linux/amd64/v1": "linux/amd64"}  # what a missing variant means
+
+
+def normal_platform(text: str) -> str:
+    """A platform without a variant that goes without saying. ValueError for what is no platform of Linux."""
+    if not _TEXT.fullmatch(text):
+        raise ValueError(f"{text!r} is not a platform")
+    if not text.startswith("linux/"):
+        raise ValueError(f"{text!r}: images are built for Linux")
+    return _SAME.get(text, text)
+
+
+def architecture_of(platform: str) -> str:
+    return platform.split("/")[1]
+
+
+def variant_of(platform: str) -> str:
+    return platform.partition("/")[2].partition("/")[2]
+
+
+def oci_architecture() -> str:
+    """This machine's architecture (GOARCH)."""
+    machine = os.uname().machine
+    return _MACHINES.get(machine, machine)
+
+
+def this_platform() -> str:
+    return f"linux/{oci_architecture()}"
