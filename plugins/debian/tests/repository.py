@@ -79,6 +79,8 @@ class FetchingContext:
     """`LockContext` by urllib: every body is checked against its digest and size."""
 
     label = Label("", "base")
+    platform = "linux/amd64"
+    build_platform = "linux/amd64"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -263,6 +263,6 @@ def test_a_snapshot_moves_every_mirror():
 
 def test_the_key_of_a_lock():
     one = Debian(suite="bookworm", packages=("b", "a", "b"), arch="amd64")
-    assert lock_key(one) == 'debian {"arch":"amd64","packages":["a","b"],"suite":"bookworm"}'
-    assert lock_key(Debian(suite="bookworm", packages=("a", "b"), arch="amd64")) == lock_key(one)
-    assert lock_key(Debian(suite="bookworm", packages=("a", "b"), arch="arm64")) != lock_key(one)
+    assert lock_key(one, "linux/amd64") == 'debian {"arch":"amd64","packages":["a","b"],"suite":"bookworm"}'
+    assert lock_key(Debian(suite="bookworm", packages=("a", "b"), arch="amd64"), "linux/s390x") == lock_key(one, "linux/amd64")
+    assert lock_key(Debian(suite="bookworm", packages=("a", "b"), arch="arm64"), "linux/amd64") != lock_key(one, "linux/amd64")
