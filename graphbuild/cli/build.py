@@ -29,7 +29,7 @@ from graphbuild.ui.progress import progress, wants_color
 from graphbuild.ui.summary import Results, outputs, totals
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
-from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError
+from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError, Problem
 from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
 from graphbuild.values.label import Label
 
@@ -54,6 +54,8 @@ def run(
         part = _part(options, opened) if then is None else None
         labels = part.labels if part else choose(opened, _wanted(options, opened))
         graph = opened.graph(labels, locked=options.locked)
+        if graph.warnings:
+            _warn(options, graph.warnings)
         given = secrets(options.secret)
         try:
             with new_world(opened, graph, identity, given, options, stop.asked) as world:
@@ -170,6 +172,10 @@ def _listener(options: Any, opened: Session, results: Results, given: dict[str, 
 
     secret_texts = {value.decode("utf-8", "replace") for value in given.values()}
     listeners: list[Listener] = [results, LogSink(opened.store.root / "log" / "graphbuild.log", secrets=secret_texts)]
+    record = getattr(options, "record", None)
+    if record is not None:
+        record.secrets |= secret_texts
+        listeners.append(record)
     if options.events:
         from graphbuild.ui.events import open_events
 
@@ -183,6 +189,13 @@ def _listener(options: Any, opened: Session, results: Results, given: dict[str, 
         yield everyone
     finally:
         everyone.close()
+
+
+def _warn(options: Any, problems: tuple[Problem, ...]) -> None:
+    if getattr(options, "record", None) is not None:
+        from graphbuild.cli.reports import warn
+
+        warn(options, problems)
 
 
 def _say(results: Results, mode: str) -> None:
@@ -234,6 +247,7 @@ def _certificate(path: str, options: Any, opened: Session, graph: Graph, result:
 def _repeatable(options: Any) -> bool:
     """Whether the same command line, run again, may be answered from nothing but stats."""
     asked = [options.no_cache, options.events, options.profile, options.output, options.directory, options.secret, options.ssh]
+    asked.append(getattr(options, "report", None))
     asked.append(getattr(options, "affected_since", None))  # what git says of a revision is in no stat
     return not any(asked) and getattr(options, "repeatable", True)
 

@@ -204,6 +204,13 @@ def _building(run: argparse.ArgumentParser) -> None:
     run.add_argument("--progress", choices=("auto", "tty", "plain", "quiet"), default="auto", help="how to show progress (default: auto)")
     run.add_argument("--events", metavar="FILE", help="write a line of JSON an event to FILE (- for stdout)")
     run.add_argument("--profile", metavar="FILE", help="write a trace for chrome://tracing or Perfetto to FILE")
+    run.add_argument(
+        "--report",
+        metavar="KIND=FILE",
+        action="append",
+        default=[],
+        help="write a report of kind markdown, json, codequality or github to FILE (- for stdout); may be repeated",
+    )
     run.add_argument("--offline", action="store_true", help="fetch nothing: use what the store has")
     run.add_argument("--locked", action="store_true", help="fail where build.lock lacks something, instead of resolving it")
     _project(run)

@@ -7,12 +7,12 @@ Format: "Trace Event Format" (Google, 2016), JSON object form: `X` (complete), `
 microseconds. The file appears at the end, whole or not at all.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from graphbuild.ui.files import replace, writable
 from graphbuild.ui.text import clean
 from graphbuild.values.errors import mistake
 from graphbuild.values.events import ActionFinished, BuildFinished, CriticalAction, Event
@@ -40,14 +40,14 @@ class Profile:
 
     def close(self) -> None:
         try:
-            _replace(self._path, trace(self._actions, self._critical))
+            replace(self._path, trace(self._actions, self._critical))
         except OSError as error:
             self._warn(f"no profile was written to {self._path}: {error.strerror}")
 
 
 def open_profile(path: str, warn: Callable[[str], None]) -> Profile:
     """A profile to be written at `path`. GraphbuildError, before the build and not after it, where that cannot work."""
-    if "\0" in path or not _writable(path):
+    if not writable(path):
         raise mistake(f"cannot write a profile to {path!r}", hint="--profile takes a file in an existing, writable folder")
     return Profile(path, warn)
 
@@ -96,29 +96,3 @@ def _slice(label: str, action: str, category: str, thread: int, start: float, se
         "dur": round((start + seconds) * 1e6) - begin,
         "args": arguments,
     }
-
-
-def _special(path: str) -> bool:
-    """Something like /dev/stdout or a fifo, which is written as it is; a file is replaced by a new one."""
-    return os.path.exists(path) and not os.path.isfile(path)
-
-
-def _writable(path: str) -> bool:
-    if _special(path):
-        return not os.path.isdir(path) and os.access(path, os.W_OK)
-    return bool(path) and os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK)
-
-
-def _replace(path: str, data: bytes) -> None:
-    """Write beside `path` and rename, so that no reader sees half of it."""
-    special = _special(path)
-    scratch = path if special else f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(scratch, "wb") as file:
-            file.write(data)
-        if not special:
-            os.replace(scratch, path)
-    except OSError:
-        if not special and os.path.exists(scratch):
-            os.unlink(scratch)
-        raise
