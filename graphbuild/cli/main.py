@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str], stale: "Stale | None" = None) -> int:
     """Run a command line (without the program's name). Returns the exit code. `stale`: its certificate, if that nearly holds."""
+    return ending(lambda: _dispatch(arguments, stale))
+
+
+def ending(work: Callable[[], int]) -> int:
+    """The exit code of a piece of work; what it raises is said, and has one too."""
     try:
-        return _dispatch(arguments, stale)
+        return work()
     except GraphbuildError as error:
         show_problems(error)
         return error.exit_code
@@ -54,6 +59,11 @@ def _dispatch(arguments: list[str], stale: "Stale | None") -> int:
     if getattr(options, "directory", None):
         _change_directory(options.directory)
     command: Callable[..., int] = _plugin_command(options, plugins) or _command(options.command)
+    return command(options) if getattr(options, "repeats", False) else perform(command, options)
+
+
+def perform(command: Callable[..., int], options: Any) -> int:
+    """Do what a command does, and write the reports of it that somebody wants."""
     if getattr(options, "report", None) or not _CI.isdisjoint(os.environ):
         return _in_ci(command, options)
     return command(options)
@@ -119,6 +129,7 @@ _COMMANDS = {  # name → module of this package, its function
     "run": ("build", "run"),
     "schema": ("inspect", "schema"),
     "shell": ("shell", "shell"),
+    "watch": ("watch", "watch"),
 }
 
 

@@ -11,6 +11,7 @@ from graphbuild.values.errors import mistake
 
 OWN = (
     "run",
+    "watch",
     "plan",
     "push",
     "load",
@@ -114,6 +115,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     _run(commands, "run", "build targets", "graphbuild run :web --events build.jsonl")
     _run(commands, "plan", "say what `run` would do, and why", "graphbuild plan //...")
+    _watch(commands)
     _push(commands)
     _load(commands)
     check = _add(commands, "check", "check every build.yaml, and build nothing", "graphbuild check //svc/...")
@@ -175,6 +177,15 @@ def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: 
     run.add_argument("-o", "--output", metavar="DIR", help="write outputs below DIR instead of their packages")
     run.add_argument("--affected-since", metavar="REV", help="only targets that are not what they were at that git revision")
     _building(run)
+
+
+def _watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "build targets, and build again what each save of a file touches"
+    watch = _add(commands, "watch", text, "graphbuild watch :web --exec 'docker load -q -i dist/web.tar'")
+    watch.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
+    watch.add_argument("--exec", metavar="COMMAND", help="run a shell command after each good build; one that still runs is ended first")
+    watch.set_defaults(no_cache=None, output=None, repeats=True)
+    _building(watch)
 
 
 def _push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
