@@ -116,6 +116,7 @@ _COMMANDS = {  # name → module of this package, its function
     "affected": ("affected", "affected_since"),
     "cache": ("cache", "cache"),
     "check": ("inspect", "check"),
+    "ci": ("ci", "ci"),
     "completion": ("inspect", "completion"),
     "diff": ("diff", "diff"),
     "explain": ("inspect", "explain"),

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from graphbuild import __version__
-from graphbuild.cli import image_grammar
+from graphbuild.cli import completion, image_grammar
 from graphbuild.rules.commands import Command
 from graphbuild.spec.problem import suggest
 from graphbuild.values.errors import mistake
@@ -21,6 +21,7 @@ OWN = (
     "affected",
     "diff",
     "graph",
+    "ci",
     "lock",
     "shell",
     "container",
@@ -131,6 +132,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     graph.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     graph.add_argument("--format", choices=("dot", "mermaid", "text", "html"), default="text", help="default: text")
     _project(graph)
+    _ci(commands)
     _lock(commands)
     _shell(commands)
     _add(commands, "container", "make, run and commit containers, by Docker's commands", "graphbuild container run --rm -it debian bash")
@@ -268,6 +270,17 @@ def _diff(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     diff.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="default: text")
     diff.set_defaults(no_cache=None, delivers=False)
     _building(diff)
+
+
+def _ci(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    ci = _add(commands, "ci", "begin with a CI service", "graphbuild ci init github -o .github/workflows/images.yml")
+    actions = ci.add_subparsers(dest="action", metavar="ACTION", required=True)
+    example = "graphbuild ci init gitlab -o .gitlab-ci.yml"
+    init = _add(actions, "init", "print a workflow that builds, compares and pushes, with a cache", example)
+    init.add_argument("service", choices=completion.SERVICES)
+    init.add_argument("-o", "--output", metavar="FILE", help="write it to FILE instead; what is there stays")
+    init.add_argument("--force", action="store_true", help="write over what is there")
+    init.add_argument("-C", "--directory", metavar="DIR", help="act as if started in DIR")
 
 
 def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
