@@ -56,6 +56,17 @@ def test_what_appeared_before_anybody_could_tell(ws: Path, watching: Watching):
     assert watching.stale() == [os.fsencode(ws / "src/new")]
 
 
+def test_what_was_noticed_is_a_change_only_once(ws: Path, watching: Watching):
+    (ws / "src/a").unlink()
+    (ws / "src/new").touch()
+    both = [os.fsencode(ws / "src/a"), os.fsencode(ws / "src/new")]
+    assert watching.stale() == both
+    watching.notice(both)
+    assert watching.stale() == []
+    (ws / "src/new").write_text("more")
+    assert matters(watching, ws / "src/new")
+
+
 def test_what_is_elsewhere_does_not_matter(watching: Watching):
     assert not matters(watching, Path("/etc/passwd"))
 

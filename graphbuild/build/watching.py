@@ -21,7 +21,7 @@ class Watching:
     """What is known of a workspace's files, by path."""
 
     def __init__(self, root: bytes, store: bytes) -> None:
-        self._root = root + b"/"
+        self._root = root.rstrip(b"/") + b"/"
         self._aside = (self._root + b".git/", store + b"/")
         self._known: dict[bytes, Signature | None] = {}
         self._outputs: set[bytes] = set()
@@ -49,6 +49,10 @@ class Watching:
             known = self._known[path]
             return False if _is_folder(known) and _is_folder(now) else now != known
         return now is not None and not path.startswith(self._aside) and not _EDITORS.fullmatch(path.rpartition(b"/")[2])
+
+    def notice(self, paths: Iterable[bytes]) -> None:
+        """Take these changes for known: a build is about to look, and what it does not look at is nobody's source, or gone."""
+        self._known.update((path, _signature(path)) for path in paths)
 
     def stale(self) -> list[bytes]:
         """All paths that are not what they were, sorted: what a notifier that was not there yet cannot have said."""

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from graphbuild import __version__
-from graphbuild.cli import completion, image_grammar
+from graphbuild.cli import image_grammar
 from graphbuild.rules.commands import Command
 from graphbuild.spec.problem import suggest
 from graphbuild.values.errors import mistake
@@ -277,7 +277,7 @@ def _ci(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     actions = ci.add_subparsers(dest="action", metavar="ACTION", required=True)
     example = "graphbuild ci init gitlab -o .gitlab-ci.yml"
     init = _add(actions, "init", "print a workflow that builds, compares and pushes, with a cache", example)
-    init.add_argument("service", choices=completion.SERVICES)
+    init.add_argument("service", choices=("github", "gitlab"))
     init.add_argument("-o", "--output", metavar="FILE", help="write it to FILE instead; what is there stays")
     init.add_argument("--force", action="store_true", help="write over what is there")
     init.add_argument("-C", "--directory", metavar="DIR", help="act as if started in DIR")

@@ -147,7 +147,7 @@ class _Seeing:
     def _may_share(self, module: ModuleType) -> bool:
         """Whether every build may share it: a plugin of the workspace may be edited before the next."""
         file = getattr(module, "__file__", None)
-        return not file or self._root is None or not Path(file).is_relative_to(self._root)
+        return not file or self._root is None or not Path(file).is_relative_to(self._root / "plugins")
 
 
 def _import(names: Sequence[str]) -> None:

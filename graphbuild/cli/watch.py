@@ -87,6 +87,7 @@ class _Watch:
         if _stats(self._code) != self._code:
             self._after.end()
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # graphbuild itself is another one now
+        self._watching.notice(changed)
         running = Rebuild(self._options, first=first)
         try:
             answer = running.wait()
@@ -129,11 +130,14 @@ def _stats(files: Iterable[str]) -> dict[str, tuple[int, int]]:
 
 
 def _changes(folders: set[bytes]) -> Iterator[set[bytes]]:
-    """The paths right in these folders that changed, a burst at once, and none from time to time. GraphbuildError where the kernel refuses."""
+    """The paths right in these folders that changed, a burst at once, and none from time to time; ends where it must begin anew.
+
+    GraphbuildError where the kernel refuses.
+    """
     from watchfiles import watch as notify
     from watchfiles._rust_notify import WatchfilesRustInternalError
 
-    places = [os.fsdecode(folder) for folder in sorted(folders) if os.path.isdir(folder)]
+    places = [text for folder in sorted(folders) if (text := _utf8(folder)) and os.path.isdir(folder)]
     try:
         for changes in notify(
             *places,
@@ -147,9 +151,19 @@ def _changes(folders: set[bytes]) -> Iterator[set[bytes]]:
         ):
             yield {os.fsencode(path) for _, path in changes}
     except FileNotFoundError:  # a folder that is gone: the caller begins again with those that are there
-        yield set()
+        return
     except (OSError, WatchfilesRustInternalError) as error:
+        if "decode path" in str(error):  # a name that is no UTF-8 changed: the caller begins again, and looks for itself
+            return
         raise lacking(f"cannot watch {len(places)} folders: {error}", "sysctl -w fs.inotify.max_user_watches=524288") from None
+
+
+def _utf8(path: bytes) -> str:
+    """The path as the notifier takes it; "" for one that it cannot take."""
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 class Command:

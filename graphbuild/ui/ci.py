@@ -15,8 +15,7 @@ Service = Literal["github", "gitlab", "none"]
 
 VARIABLE = "GRAPHBUILD_CI"
 # Between the colons: what .NET may take for nothing when it compares text. A space goes before the second colon, or the bracket.
-_COMMAND = re.compile(r"(?:^|(?<=[\r\n]))([^\w:\r\n]*:[^\w:\s]*)(?=:)|(##)(?=\[)")
-_ENDS = re.compile(r"[\r\n]")
+_COMMAND = r"(?:^|(?<=[\r\n]))([^\w:\r\n]*:[^\w:\s]*)(?=:)|(##)(?=\[)"  # compiled when it is needed: start-up
 _BEGINNING = 200  # characters of a line; what stands further on does not begin it
 
 
@@ -33,7 +32,7 @@ def service(environ: Mapping[str, str]) -> Service:
 
 def harmless(text: str) -> str:
     """The text, with a space in whatever GitHub would take for a command."""
-    return _COMMAND.sub(r"\1\2 ", text)
+    return re.sub(_COMMAND, r"\1\2 ", text)
 
 
 def escaped(text: str) -> str:
@@ -60,7 +59,7 @@ class Shield:
     def write(self, text: str) -> int:
         whole = harmless(self._line + text)
         self.stream.write(whole[len(self._line) :])
-        line = _ENDS.split(whole)[-1]
+        line = re.split(r"[\r\n]", whole)[-1]
         self._line = line if len(line) <= _BEGINNING else f"x{line[-2:]}"
         return len(text)
 

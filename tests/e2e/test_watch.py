@@ -3,6 +3,7 @@
 import contextlib
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -205,6 +206,46 @@ def test_it_ends_within_a_second_also_while_it_builds(ws: Workspace, watching: C
     while subprocess.run(["pgrep", "-f", mark], capture_output=True, check=False).stdout and time.monotonic() < until:
         time.sleep(0.05)
     assert subprocess.run(["pgrep", "-f", mark], capture_output=True, check=False).stdout == b""
+
+
+def test_names_that_are_no_utf8(ws: Workspace, watching: Callable[..., Watch]):
+    odd = os.fsencode(ws.root) + b"/src/odd-\xff"
+    os.mkdir(odd)
+    watch = watching(ws, ":taken")
+    with open(os.fsencode(ws.root) + b"/src/\xfe", "w") as file:
+        file.write("odd\n")
+    watch.line("ok in")
+    assert watch.out == "a\nodd\n"
+    with open(odd + b"/x", "w") as file:
+        file.write("unseen\n")
+    (ws.root / "src/a").write_text("b\n")
+    watch.line("ok in")
+    assert watch.out == "b\nunseen\nodd\n"
+
+
+def test_nothing_outlives_a_watch_that_is_killed(ws: Workspace, watching: Callable[..., Watch]):
+    watch = watching(ws, ":taken", "--progress=plain")
+    ws.write({"build.yaml": SPEC.replace("cat $", "sleep 876543; cat $")})
+    watch.line("//:made run started")
+    assert watch.end(signal.SIGKILL) == -signal.SIGKILL
+    until = time.monotonic() + 2
+    while subprocess.run(["pgrep", "-f", "sleep 876543"], capture_output=True, check=False).stdout and time.monotonic() < until:
+        time.sleep(0.05)
+    assert subprocess.run(["pgrep", "-f", "sleep 876543"], capture_output=True, check=False).stdout == b""
+    assert ws("run", ":other").code == 0
+
+
+def test_another_graphbuild_begins_anew(ws: Workspace, tmp_path: Path, watching: Callable[..., Watch]):
+    """As after an upgrade: a process that has the old code must not answer for the new."""
+    code = tmp_path / "graphbuild"
+    shutil.copytree(Path(__file__).parents[2] / "graphbuild", code, ignore=shutil.ignore_patterns("__pycache__"))
+    watch = watching(ws, ":taken", PYTHONPATH=str(tmp_path))
+    (code / "ui/text.py").write_text((code / "ui/text.py").read_text() + "# newer\n")
+    (ws.root / "src/a").write_text("changed\n")
+    watch.line("watching for changes")
+    assert watch.out == "changed\n"
+    (ws.root / "src/a").write_text("again\n")
+    watch.line("src/a: ok")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
