@@ -26,7 +26,7 @@ from graphbuild.sandbox import kernel
 from graphbuild.start import certificate_path, changed_paths, read_certificate
 from graphbuild.ui.summary import Results
 from graphbuild.values.certificate import ABSENT, Changed, Payload
-from graphbuild.values.errors import EXIT_BUG, EXIT_INTERRUPTED
+from graphbuild.values.errors import EXIT_BUG, EXIT_FAILED
 from graphbuild.values.events import BuildFinished, Exported
 
 _PR_SET_PDEATHSIG = 1
@@ -59,14 +59,15 @@ class Rebuild:
         os.close(writer)
 
     def wait(self) -> Answer:
-        """Its answer; of one that was killed, that it was interrupted."""
+        """Its answer; of one that was killed, that it failed."""
         with open(self._reader, "rb", closefd=False) as pipe:
             data = pipe.read()
         _, status = os.waitpid(self._child, 0)
         os.close(self._reader)
         code = os.waitstatus_to_exitcode(status)
         if not data:
-            return Answer(code if code >= 0 else EXIT_INTERRUPTED)
+            sys.stderr.write(f"the build was killed by signal {-code}\n" if code < 0 else "")
+            return Answer(code if code >= 0 else EXIT_FAILED)
         answer = Answer(*marshal.loads(data))
         _import(answer.modules)
         return answer
@@ -129,7 +130,7 @@ class _Seeing:
         finished = next((event for event in self._events() if isinstance(event, BuildFinished)), None)
         outputs = [os.path.join(self._inputs.root, event.path) for event in self._events() if isinstance(event, Exported)]
         counts = (finished.built, finished.cached, finished.failed, finished.skipped) if finished else ()
-        everything = finished is not None and self._options.stale is None
+        everything = finished is not None and finished.status == "ok" and self._options.stale is None
         return Answer(code, everything, known, list(map(os.fsencode, outputs)), counts, modules)
 
     def _meet(self, opened: Session) -> None:

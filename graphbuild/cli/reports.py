@@ -17,7 +17,7 @@ from graphbuild.ui.files import replace, writable
 from graphbuild.ui.reports.forms import annotations, as_json, code_quality
 from graphbuild.ui.reports.markdown import markdown
 from graphbuild.ui.reports.record import Finding, Kind, Record
-from graphbuild.values.errors import EXIT_MACHINE, GraphbuildError, Problem, mistake
+from graphbuild.values.errors import EXIT_FAILED, EXIT_MACHINE, GraphbuildError, Problem, mistake
 
 _FORMS: Mapping[str, Callable[[Record], bytes]] = {
     "markdown": lambda record: markdown(record).encode(),
@@ -26,7 +26,8 @@ _FORMS: Mapping[str, Callable[[Record], bytes]] = {
     "github": lambda record: annotations(record.findings).encode(),
 }
 
-_TITLES: Mapping[Kind, str] = {"machine": "the machine lacks something", "spec": "a mistake"}
+_KINDS: Mapping[int, Kind] = {EXIT_MACHINE: "machine", EXIT_FAILED: "failed"}
+_TITLES: Mapping[Kind, str] = {"machine": "the machine lacks something", "failed": "it failed", "spec": "a mistake"}
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -84,17 +85,21 @@ def warn(options: Any, problems: tuple[Problem, ...]) -> None:
 
 
 def repository_path(root: Path, file: str) -> str:
-    """A file of a workspace by its path from the root of the git repository that has it; from the workspace's where none has. "" for no file."""
+    """A file of a workspace by its path from the root of the git repository that has it; from the workspace's where none has.
+
+    "" for no file, and for one of another repository.
+    """
     place = Path(os.path.normpath(root / file))
     if not place.is_file():
         return ""
     top = next((folder for folder in place.parents if (folder / ".git").exists()), root)
-    return str(place.relative_to(top)) if place.is_relative_to(top) else ""
+    related = root.is_relative_to(top) or top.is_relative_to(root)
+    return str(place.relative_to(top)) if related and place.is_relative_to(top) else ""
 
 
 def _finding(problem: Problem, exit_code: int, root: Path) -> Finding:
     text = "\n".join(line for line in (problem.message, *problem.notes, f"hint: {problem.hint}" if problem.hint else "") if line)
-    kind: Kind = "machine" if exit_code == EXIT_MACHINE else "spec"
+    kind = _KINDS.get(exit_code, "spec")
     title = _TITLES[kind]
     if problem.place is None or not (path := repository_path(root, problem.place.file)):
         return Finding(kind, title, text)
@@ -116,10 +121,11 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _tell_github(record: Record) -> None:
-    sys.stderr.flush()
-    stream = unshielded(sys.stderr)
-    stream.write(annotations(record.findings))
-    stream.flush()
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        sys.stderr.flush()
+        stream = unshielded(sys.stderr)
+        stream.write(annotations(record.findings))
+        stream.flush()
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if not summary or not (record.builds or record.findings):
         return

@@ -15,6 +15,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from graphbuild.build.certificate import code_files
 from graphbuild.build.project import find_site
@@ -34,15 +35,17 @@ def watch(options: Namespace) -> int:
     """Build, and build again, until interrupted."""
     if importlib.util.find_spec("watchfiles") is None:
         raise lacking("`graphbuild watch` needs the package watchfiles", "pip install 'graphbuild[watch]'")
+    moved = options.directory is not None
     options.command, options.directory = "run", None
     with _interruptible():
-        return _Watch(options).run()
+        return _Watch(options, moved=moved).run()
 
 
 class _Watch:
     """The loop. It ends by an exception: of a signal, or of what cannot be mended by an edit."""
 
-    def __init__(self, options: Namespace) -> None:
+    def __init__(self, options: Namespace, *, moved: bool) -> None:
+        """`moved`: whether the command line says where to be (-C)."""
         site = find_site(Path.cwd(), options.store)
         self._options = options
         self._root = os.fsencode(site.root)
@@ -51,6 +54,7 @@ class _Watch:
         self._said_so = False
         self._broken = False  # how the last build ended
         self._code = _stats(code_files())
+        self._moved = moved
 
     def run(self) -> int:
         try:
@@ -86,7 +90,7 @@ class _Watch:
         begun = time.monotonic()
         if _stats(self._code) != self._code:
             self._after.end()
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # graphbuild itself is another one now
+            _begin_anew(self._moved)
         self._watching.notice(changed)
         running = Rebuild(self._options, first=first)
         try:
@@ -97,7 +101,7 @@ class _Watch:
         if answer.code == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
         self._watching.learn(answer.watched, answer.outputs, everything=answer.everything)
-        self._code.update(_stats(code_files()))  # what it imported, we have now
+        self._code = _stats(code_files()) | self._code  # what it imported, we have now
         if not first:
             sys.stderr.write(_line(answer, shown(changed, self._root), time.monotonic() - begun, broken=self._broken))
             sys.stderr.flush()
@@ -117,6 +121,15 @@ def _line(answer: Answer, changed: str, seconds: float, *, broken: bool) -> str:
         return f"{clean(changed)}: failed in {duration(seconds)}: {counts or 'nothing was built'}; waiting for changes\n"
     done = answer.counts and answer.counts[0]
     return f"{clean(changed)}: ok in {duration(seconds)}: {counts or 'nothing to do'}\n" if done or broken else ""
+
+
+def _begin_anew(moved: bool) -> NoReturn:
+    """Become the same command line, by the code that is there now."""
+    ours = sys.argv[1:]
+    end = ours.index("--") if "--" in ours else len(ours)
+    here = ["-C", "."] if moved else []  # the last one counts: we have gone where the first says
+    python = sys.orig_argv[1 : len(sys.orig_argv) - len(ours)]
+    os.execv(sys.executable, [sys.executable, *python, *ours[:end], *here, *ours[end:]])
 
 
 def _stats(files: Iterable[str]) -> dict[str, tuple[int, int]]:

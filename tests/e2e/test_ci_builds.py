@@ -90,6 +90,17 @@ def test_paths_are_from_the_root_of_the_repository(workspaces: Callable[..., Wor
     assert "file=build.yaml,line=1," in ws("check", ":a", **GITHUB).err
 
 
+def test_a_push_that_is_refused_is_in_the_report(ws: Workspace):
+    image = {"i": {"from": "base", "image": {"tags": ["127.0.0.1:1/x:1"]}}}
+    ws.write({"build.yaml": spec_of(bases=BASES, outputs=image), "graphbuild.yaml": "registries: {'127.0.0.1:1': {insecure: true}}\n"})
+    done = ws("push", ":i", "--report=json=report.json", **GITHUB)
+    assert done.code != 0, done
+    said = json.loads((ws.root / "report.json").read_text())
+    assert said["status"] == "failed"
+    assert len(said["findings"]) == 1
+    assert any(line.startswith("::error title=") for line in commands(done.err))
+
+
 def test_a_build_with_a_report_is_not_answered_without_one(ws: Workspace):
     workspace(ws)
     for _ in range(3):

@@ -223,6 +223,18 @@ def test_names_that_are_no_utf8(ws: Workspace, watching: Callable[..., Watch]):
     assert watch.out == "b\nunseen\nodd\n"
 
 
+def test_a_build_that_is_killed_is_told_and_waited_for(ws: Workspace, watching: Callable[..., Watch]):
+    watch = watching(ws, ":taken", "--progress=plain")
+    ws.write({"build.yaml": SPEC.replace("cat $", "sleep 765432; cat $")})
+    watch.line("//:made run started")
+    (child,) = Path(f"/proc/{watch.process.pid}/task/{watch.process.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGKILL)
+    watch.line("the build was killed by signal 9")
+    watch.line("build.yaml: failed in")
+    ws.write({"build.yaml": SPEC})
+    watch.line("build.yaml: ok in")
+
+
 def test_nothing_outlives_a_watch_that_is_killed(ws: Workspace, watching: Callable[..., Watch]):
     watch = watching(ws, ":taken", "--progress=plain")
     ws.write({"build.yaml": SPEC.replace("cat $", "sleep 876543; cat $")})
@@ -239,7 +251,8 @@ def test_another_graphbuild_begins_anew(ws: Workspace, tmp_path: Path, watching:
     """As after an upgrade: a process that has the old code must not answer for the new."""
     code = tmp_path / "graphbuild"
     shutil.copytree(Path(__file__).parents[2] / "graphbuild", code, ignore=shutil.ignore_patterns("__pycache__"))
-    watch = watching(ws, ":taken", PYTHONPATH=str(tmp_path))
+    ws.write({"sub/x": ""})
+    watch = watching(ws, "//:taken", "-C", "sub", PYTHONPATH=str(tmp_path))
     (code / "ui/text.py").write_text((code / "ui/text.py").read_text() + "# newer\n")
     (ws.root / "src/a").write_text("changed\n")
     watch.line("watching for changes")

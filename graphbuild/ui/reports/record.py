@@ -12,7 +12,7 @@ from graphbuild.ui.text import clean
 from graphbuild.values.events import ActionFinished, BuildFinished, Event, Exported, Message, Outcome
 from graphbuild.values.redact import redact
 
-Kind = Literal["step-failed", "spec", "machine", "warning"]
+Kind = Literal["step-failed", "spec", "machine", "failed", "warning"]
 
 
 class Finding(msgspec.Struct, frozen=True):
