@@ -7,7 +7,7 @@ final state. Nodes are handed out highest first (the longest chain above them), 
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
 
@@ -123,3 +123,22 @@ def _heights(dependents: Sequence[Sequence[int]], missing: Sequence[int]) -> lis
         for dependent in dependents[node]:
             height[node] = max(height[node], height[dependent] + 1)
     return height
+
+
+def longest_chain(weights: Mapping[int, float], dependencies: Sequence[Sequence[int]]) -> list[int]:
+    """The chain of nodes, each of which needs the one before, whose weights sum to most.
+
+    `weights` is in an order in which what a node needs comes before it; what is in `dependencies` alone is in no chain.
+    """
+    sums: dict[int, float] = {}
+    before: dict[int, int] = {}
+    for node, weight in weights.items():
+        known = [need for need in dependencies[node] if need in sums]
+        last = max(known, key=sums.__getitem__, default=None)
+        sums[node] = weight + (sums[last] if last is not None else 0.0)
+        if last is not None:
+            before[node] = last
+    chain = [max(sums, key=sums.__getitem__)] if sums else []
+    while chain and chain[-1] in before:
+        chain.append(before[chain[-1]])
+    return chain[::-1]

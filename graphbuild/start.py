@@ -39,7 +39,7 @@ def _main() -> int:
     if not arguments or arguments[0] in ("run", "dockerfile"):
         path = certificate_path(arguments)
         payload = read_certificate(path)
-        changed = _changed(payload[0]) if payload else None
+        changed = changed_paths(payload[0]) if payload else None
         if payload and changed == []:
             sys.stderr.write(payload[2])
             return 0
@@ -104,10 +104,10 @@ def read_certificate(path: str) -> "Payload | None":
 def unchanged(path: str) -> str | None:
     """What to say when the certificate at `path` still holds; None when there is none or anything changed."""
     payload = read_certificate(path)
-    return payload[2] if payload and _changed(payload[0]) == [] else None
+    return payload[2] if payload and changed_paths(payload[0]) == [] else None
 
 
-def _changed(folders: "list[Folder]") -> "Changed | None":
+def changed_paths(folders: "list[Folder]") -> "Changed | None":
     """The paths whose stat is not what it was; None for too many. Many are looked at by two processes: threads would wait for each other."""
     if sum(len(packed) for _, _, packed in folders) < 40 * _FEW:
         return _differing(folders)

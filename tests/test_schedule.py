@@ -1,10 +1,12 @@
 """The schedule's invariants, on random graphs with random failures."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphbuild.schedule import Schedule, State
+from graphbuild.schedule import Schedule, State, longest_chain
 
 
 @st.composite
@@ -98,3 +100,15 @@ def test_a_node_ends_once():
     schedule = Schedule([[]])
     with pytest.raises(ValueError, match="not RUNNING"):
         schedule.succeed(0)
+
+
+@given(dags(), st.data())
+def test_the_longest_chain_is_one_and_none_is_longer(dependencies, data):
+    order = sorted(range(len(dependencies)), key=lambda node: len(ancestors(dependencies, node)))
+    weights = {node: data.draw(st.integers(0, 9)) for node in order}
+    chain = longest_chain(weights, dependencies)
+    assert all(before in dependencies[node] for before, node in itertools.pairwise(chain))
+    longest = {}
+    for node in order:
+        longest[node] = weights[node] + max((longest[need] for need in dependencies[node]), default=0)
+    assert sum(weights[node] for node in chain) == max(longest.values(), default=0)

@@ -123,6 +123,15 @@ def _signature(name: bytes) -> Signature | None:
         return None
 
 
+def unpacked(folders: Iterable[Folder]) -> Watched:
+    """What a certificate is about."""
+    found: Watched = {}
+    for folder, names, packed in folders:
+        signs = (sign if sign != ABSENT else None for sign in _SIGNATURE.iter_unpack(packed))
+        found[folder] = dict(zip(names.split(b"\0"), signs, strict=False))  # an empty folder splits into one empty name
+    return found
+
+
 def _packed(watched: Mapping[bytes, Mapping[bytes, Signature | None]]) -> list[Folder]:
     """What is watched in as few objects as can be: reading them is a part of every unchanged build."""
     pack = _SIGNATURE.pack

@@ -22,7 +22,7 @@ from graphbuild.graph.analyze import Graph, Node
 from graphbuild.layers.cancel import Cancelled
 from graphbuild.rules.actions import exported, is_volatile
 from graphbuild.rules.refs import Ref
-from graphbuild.schedule import Schedule
+from graphbuild.schedule import Schedule, longest_chain
 from graphbuild.store.actions import LastRun, Outputs, Record
 from graphbuild.values.digest import Digest
 from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem, is_full, lacking
@@ -33,6 +33,7 @@ from graphbuild.values.events import (
     ActionStarted,
     ActionWaiting,
     BuildFinished,
+    CriticalAction,
     Event,
     Exported,
     Failure,
@@ -81,7 +82,8 @@ class Loop:
         """`others`: actions beside the graph's that are known to be cached. `fresh(ref)`: build it even if its result is known (`--no-cache`). `started`: time.monotonic() of the build's start."""
         self._nodes: Sequence[Node] = list(graph.nodes.values())
         numbers = {node.ref: number for number, node in enumerate(self._nodes)}
-        self._schedule = Schedule([[numbers[need] for need in node.needs] for node in self._nodes], keep_going=keep_going)
+        self._needs = [[numbers[need] for need in node.needs] for node in self._nodes]
+        self._schedule = Schedule(self._needs, keep_going=keep_going)
         self._world = world
         self._listener = listener
         self._workspace = workspace
@@ -94,6 +96,7 @@ class Loop:
         self._running = 0
         self._counts = {"built": 0, "cached": others, "failed": 0, "skipped": 0}
         self._saved = 0.0
+        self._ended: dict[int, ActionFinished] = {}  # what ran, in the order in which it ended
         self._errors: list[GraphbuildError] = []
         self._lasts: list[tuple[str, LastRun]] = []
 
@@ -113,9 +116,16 @@ class Loop:
             self._receive()
         self._world.store.set_lasts(self._workspace, self._lasts)
         status: Outcome = "interrupted" if self._world.cancelled() else "failed" if self._errors else "ok"
-        finished = BuildFinished(status, **self._counts, seconds=self._now(), saved=self._saved)
+        finished = BuildFinished(status, **self._counts, seconds=self._now(), saved=self._saved, critical=self._critical())
         self._tell(finished)
         return Result(finished, tuple(self._errors))
+
+    def _critical(self) -> tuple[CriticalAction, ...]:
+        if not self._counts["built"] and not self._counts["failed"]:
+            return ()
+        chain = longest_chain({number: done.seconds for number, done in self._ended.items()}, self._needs)
+        ran = [done for number in chain if (done := self._ended[number]).status in ("built", "failed")]
+        return tuple(CriticalAction(done.label, done.action, done.start, done.seconds) for done in ran)
 
     def _now(self) -> float:
         return time.monotonic() - self._started
@@ -198,6 +208,7 @@ class Loop:
         node = self._nodes[number]
         self._counts[done.finished.status] += 1
         self._saved += done.finished.saved
+        self._ended[number] = done.finished
         if done.last is not None:
             self._lasts.append((str(node.ref), done.last))
         self._tell(done.finished)

@@ -29,9 +29,11 @@ from graphbuild.ui.progress import progress, wants_color
 from graphbuild.ui.summary import Results, outputs, totals
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
-from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError
+from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError, Problem
 from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
 from graphbuild.values.label import Label
+
+Say = Callable[[Results, str], None]
 
 LOG_KEPT = 16 << 20  # bytes of a step's log that are kept where the workspace says nothing
 
@@ -42,18 +44,25 @@ def run(
     *,
     choose: Callable[[Session, Sequence[Label]], Sequence[Label]] = lambda _opened, labels: labels,
     then: Callable[[Session, Graph, World, Sequence[Label]], int] | None = None,
+    meet: Callable[[Session], None] = lambda _opened: None,
+    say: Say | None = None,
 ) -> int:
     """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares.
 
-    `choose` says which of the targets it is about; `then` does something with what was built, if all was.
+    `choose` says which of the targets it is about; `then` does something with what was built, if all was. `meet` is shown the session
+    before anything is read; `say` tells the results (default: outputs to stdout, totals to stderr).
     """
+    say = say or say_results
     started = time.monotonic()
     certificate = certificate_path(sys.argv[1:])  # as `start` looks for it: outside of the namespaces, where the user has another id
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
     with interruptible() as stop, session(options, report, stop.asked, spec) as opened:
+        meet(opened)
         part = _part(options, opened) if then is None else None
         labels = part.labels if part else choose(opened, _wanted(options, opened))
         graph = opened.graph(labels, locked=options.locked)
+        if graph.warnings:
+            _warn(options, graph.warnings)
         given = secrets(options.secret)
         try:
             with new_world(opened, graph, identity, given, options, stop.asked) as world:
@@ -70,13 +79,13 @@ def run(
                     result = _build(opened, graph, world, labels, listener, options, started, others)
                 if then is not None:
                     opened.store.sync()
-                    _say(results, options.progress)
+                    say(results, options.progress)
                     return then(opened, graph, world, labels) if result.finished.status == "ok" else _exit_code(result)
             with _meanwhile(opened.store.sync):
                 with contextlib.suppress(GraphbuildError):  # the sweep below meets it again, when the results are said
                     opened.store.sweep()
                 proof = _certificate(certificate, options, opened, graph, result, part)
-            _say(results, options.progress)
+            say(results, options.progress)
             if proof is not None:
                 write_certificate(certificate, proof)
             return _exit_code(result)
@@ -170,6 +179,10 @@ def _listener(options: Any, opened: Session, results: Results, given: dict[str, 
 
     secret_texts = {value.decode("utf-8", "replace") for value in given.values()}
     listeners: list[Listener] = [results, LogSink(opened.store.root / "log" / "graphbuild.log", secrets=secret_texts)]
+    record = getattr(options, "record", None)
+    if record is not None:
+        record.secrets |= secret_texts
+        listeners.append(record)
     if options.events:
         from graphbuild.ui.events import open_events
 
@@ -185,7 +198,14 @@ def _listener(options: Any, opened: Session, results: Results, given: dict[str, 
         everyone.close()
 
 
-def _say(results: Results, mode: str) -> None:
+def _warn(options: Any, problems: tuple[Problem, ...]) -> None:
+    if getattr(options, "record", None) is not None:
+        from graphbuild.cli.reports import warn
+
+        warn(options, problems)
+
+
+def say_results(results: Results, mode: str) -> None:
     """Results to stdout, the totals to stderr."""
     events: list[Event] = list(results.events)
     finished = next((event for event in events if isinstance(event, BuildFinished)), None)
@@ -234,6 +254,7 @@ def _certificate(path: str, options: Any, opened: Session, graph: Graph, result:
 def _repeatable(options: Any) -> bool:
     """Whether the same command line, run again, may be answered from nothing but stats."""
     asked = [options.no_cache, options.events, options.profile, options.output, options.directory, options.secret, options.ssh]
+    asked.append(getattr(options, "report", None))
     asked.append(getattr(options, "affected_since", None))  # what git says of a revision is in no stat
     return not any(asked) and getattr(options, "repeatable", True)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from graphbuild.values.errors import mistake
 
+SERVICES = ("github", "gitlab")
 SHELLS = ("bash", "fish", "zsh")
 
 _OF_FILES = ("image load", "image import")
@@ -48,6 +49,8 @@ def complete(
 
 
 def _arguments(command: str, current: str, labels: Callable[[], Iterable[str]], images: Callable[[], Iterable[str]]) -> list[str]:
+    if command == "ci init":
+        return _matching(current, SERVICES)
     if " " in command:
         return _matching(current, images()) if command.startswith("image ") and command not in _OF_FILES else []
     if command == "completion":

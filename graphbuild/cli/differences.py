@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from graphbuild.engine.comparing import Difference
+from graphbuild.ui.reports.markdown import code
 from graphbuild.ui.text import clean, size
 
 _CHANGES = {"added": "+", "removed": "-", "changed": "~"}
@@ -56,8 +57,10 @@ def _rows(title: str, heads: tuple[str, ...], rows: list[Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that cannot end its cell or begin markup."""
-    return "`" + clean(text).replace("`", "'").replace("|", "\\|") + "`" if text else ""
+    """Text that cannot end its cell or begin markup. Between back-ticks a bar cannot be written: after a backslash it ends the cell."""
+    if not text or not set("|`\\").isdisjoint(text):
+        return code(text)
+    return f"`{clean(text)}`"
 
 
 def _signed(count: int) -> str:

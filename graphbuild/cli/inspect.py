@@ -102,7 +102,8 @@ def graph(options: Any) -> int:
         opened.project.saved()
     edges = {label: target.needs() for label, target in configured.items()}
     rules = {label: target.rule.name for label, target in configured.items()}
-    sys.stdout.write(draw(edges, rules, options.format))
+    places = {label: f"{target.declaration.file}:{target.declaration.line}" for label, target in configured.items()}
+    sys.stdout.write(draw(edges, rules, places, options.format))
     return EXIT_OK
 
 

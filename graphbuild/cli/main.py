@@ -4,8 +4,8 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from graphbuild.layers.cancel import Cancelled
 from graphbuild.values.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, GraphbuildError, is_full, lacking
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str], stale: "Stale | None" = None) -> int:
     """Run a command line (without the program's name). Returns the exit code. `stale`: its certificate, if that nearly holds."""
+    return ending(lambda: _dispatch(arguments, stale))
+
+
+def ending(work: Callable[[], int]) -> int:
+    """The exit code of a piece of work; what it raises is said, and has one too."""
     try:
-        return _dispatch(arguments, stale)
+        return work()
     except GraphbuildError as error:
         show_problems(error)
         return error.exit_code
@@ -53,13 +58,43 @@ def _dispatch(arguments: list[str], stale: "Stale | None") -> int:
     options.stale = stale
     if getattr(options, "directory", None):
         _change_directory(options.directory)
+    command: Callable[..., int] = _plugin_command(options, plugins) or _command(options.command)
+    return command(options) if getattr(options, "repeats", False) else perform(command, options)
+
+
+def perform(command: Callable[..., int], options: Any) -> int:
+    """Do what a command does, and write the reports of it that somebody wants."""
+    if getattr(options, "report", None) or not _CI.isdisjoint(os.environ):
+        return _in_ci(command, options)
+    return command(options)
+
+
+_CI = frozenset(("GITHUB_ACTIONS", "GRAPHBUILD_CI"))
+_READ = frozenset(("run", "plan", "push", "load", "explain", "lock", "check"))  # commands whose stdout is for people
+
+
+def _in_ci(command: Callable[..., int], options: Any) -> int:
+    """Run a command that somebody wants a report of, or whose words a CI service reads."""
+    from graphbuild.cli.reports import reporting
+    from graphbuild.ui.ci import service, shielded
+
+    log = service(os.environ)
+    if log == "github":
+        sys.stderr = shielded(sys.stderr)
+        if options.command in _READ:
+            sys.stdout = shielded(sys.stdout)
+    with reporting(options, log):
+        return command(options)
+
+
+def _plugin_command(options: Any, plugins: "Sequence[Command]") -> Callable[..., int] | None:
     for added in plugins:
         if added.name == options.command:
             from graphbuild.cli.commands import CommandHost
 
-            return added.run(CommandHost(options), options)
-    command: Callable[..., int] = _command(options.command)
-    return command(options)
+            run = added.run
+            return lambda options: run(CommandHost(options), options)
+    return None
 
 
 def _plugin_commands() -> "list[Command]":
@@ -81,6 +116,7 @@ _COMMANDS = {  # name → module of this package, its function
     "affected": ("affected", "affected_since"),
     "cache": ("cache", "cache"),
     "check": ("inspect", "check"),
+    "ci": ("ci", "ci"),
     "completion": ("inspect", "completion"),
     "diff": ("diff", "diff"),
     "explain": ("inspect", "explain"),
@@ -94,6 +130,7 @@ _COMMANDS = {  # name → module of this package, its function
     "run": ("build", "run"),
     "schema": ("inspect", "schema"),
     "shell": ("shell", "shell"),
+    "watch": ("watch", "watch"),
 }
 
 

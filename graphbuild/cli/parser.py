@@ -11,6 +11,7 @@ from graphbuild.values.errors import mistake
 
 OWN = (
     "run",
+    "watch",
     "plan",
     "push",
     "load",
@@ -20,6 +21,7 @@ OWN = (
     "affected",
     "diff",
     "graph",
+    "ci",
     "lock",
     "shell",
     "container",
@@ -114,6 +116,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     _run(commands, "run", "build targets", "graphbuild run :web --events build.jsonl")
     _run(commands, "plan", "say what `run` would do, and why", "graphbuild plan //...")
+    _watch(commands)
     _push(commands)
     _load(commands)
     check = _add(commands, "check", "check every build.yaml, and build nothing", "graphbuild check //svc/...")
@@ -129,6 +132,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     graph.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
     graph.add_argument("--format", choices=("dot", "mermaid", "text", "html"), default="text", help="default: text")
     _targets(graph)
+    _ci(commands)
     _lock(commands)
     _shell(commands)
     _add(commands, "container", "make, run and commit containers, by Docker's commands", "graphbuild container run --rm -it debian bash")
@@ -189,6 +193,16 @@ def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: 
     _platforms(run)
 
 
+def _watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "build targets, and build again what each save of a file touches"
+    watch = _add(commands, "watch", text, "graphbuild watch :web --exec 'docker load -q -i dist/web.tar'")
+    watch.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
+    watch.add_argument("--exec", metavar="COMMAND", help="run a shell command after each good build; one that still runs is ended first")
+    watch.set_defaults(no_cache=None, output=None, repeats=True)
+    _building(watch)
+    _platforms(watch)
+
+
 def _push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     push = _add(commands, "push", "build images, and push them to the registries that their tags name", "graphbuild push //svc/...")
     push.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS)
@@ -218,6 +232,13 @@ def _building(run: argparse.ArgumentParser) -> None:
     run.add_argument("--progress", choices=("auto", "tty", "plain", "quiet"), default="auto", help="how to show progress (default: auto)")
     run.add_argument("--events", metavar="FILE", help="write a line of JSON an event to FILE (- for stdout)")
     run.add_argument("--profile", metavar="FILE", help="write a trace for chrome://tracing or Perfetto to FILE")
+    run.add_argument(
+        "--report",
+        metavar="KIND=FILE",
+        action="append",
+        default=[],
+        help="write a report of kind markdown, json, codequality or github to FILE (- for stdout); may be repeated",
+    )
     run.add_argument("--offline", action="store_true", help="fetch nothing: use what the store has")
     run.add_argument("--locked", action="store_true", help="fail where build.lock lacks something, instead of resolving it")
     _project(run)
@@ -265,6 +286,17 @@ def _diff(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     diff.set_defaults(no_cache=None, delivers=False)
     _building(diff)
     _platforms(diff)
+
+
+def _ci(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    ci = _add(commands, "ci", "begin with a CI service", "graphbuild ci init github -o .github/workflows/images.yml")
+    actions = ci.add_subparsers(dest="action", metavar="ACTION", required=True)
+    example = "graphbuild ci init gitlab -o .gitlab-ci.yml"
+    init = _add(actions, "init", "print a workflow that builds, compares and pushes, with a cache", example)
+    init.add_argument("service", choices=("github", "gitlab"))
+    init.add_argument("-o", "--output", metavar="FILE", help="write it to FILE instead; what is there stays")
+    init.add_argument("--force", action="store_true", help="write over what is there")
+    init.add_argument("-C", "--directory", metavar="DIR", help="act as if started in DIR")
 
 
 def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -69,7 +69,9 @@ def _shown(found: list[Label], targets: _Targets, output: str) -> str:
         return "".join(json.dumps(_fields(label, targets, edges[label])) + "\n" for label in found)
     from graphbuild.cli.draw import draw
 
-    return draw(edges, {label: targets.configured(label).rule.name for label in found}, output)
+    declarations = {label: targets.configured(label).declaration for label in found}
+    places = {label: f"{declaration.file}:{declaration.line}" for label, declaration in declarations.items()}
+    return draw(edges, {label: targets.configured(label).rule.name for label in found}, places, output)
 
 
 def _fields(label: Label, targets: _Targets, needs: list[Label]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Literal, TextIO
 
 from graphbuild.ui.board import Board, Running
+from graphbuild.ui.ci import service
 from graphbuild.ui.failure import failure_block
 from graphbuild.ui.terminal import Line, Output, Region, Size, Symbols, measured, symbols
 from graphbuild.ui.text import clean, clock, duration, size
@@ -21,13 +22,17 @@ _INTERVAL = 0.1  # seconds between two drawings; a build shorter than this draws
 def progress(mode: Mode, stream: TextIO, *, color: bool, terminal: Size, environ: Mapping[str, str]) -> Listener:
     """The display of that mode. `terminal` gives (columns, rows) at every drawing, so that a resize is followed.
 
-    "auto" is "tty" where the stream is a terminal that can move its cursor, else "plain".
+    "auto" is "tty" where the stream is a terminal that can move its cursor, else "plain", which the log of a CI service shows in sections.
     """
     if mode == "auto":
         mode = "tty" if is_terminal(stream, environ) else "plain"
     match mode:
         case "tty":
             return Live(stream, terminal, color=color)
+        case "plain" if (log := service(environ)) != "none":
+            from graphbuild.ui.sections import Sections
+
+            return Sections(stream, log)
         case "plain":
             return Plain(stream, color=color)
         case "quiet":
@@ -58,7 +63,7 @@ class Live:
 
     def handle(self, event: Event, now: float) -> None:
         self._board.apply(event)
-        self._above += _said(event, self._marks)
+        self._above += said(event, self._marks)
         self._dirty = True
         self.tick(now)
 
@@ -90,18 +95,18 @@ class Plain:
         self._board = Board()
 
     def handle(self, event: Event, now: float) -> None:  # noqa: ARG002 - lines in a log carry no clock
-        said = self._board.apply(event)
+        ended = self._board.apply(event)
         lines: list[Line] = []
         if isinstance(event, (ActionOutput, ActionFinished)):
             prefix = ("dim", f"{clean(event.label)} | ")
-            lines += [(prefix, ("", text)) for text in said]
+            lines += [(prefix, ("", text)) for text in ended]
         match event:
             case ActionStarted():
                 name = f"{clean(event.label)} {clean(event.action)}"
                 lines.append((("bold", f"[{self._board.done + len(self._board.running)}/{self._board.total}] {name}"), ("", " started")))
             case ActionWaiting():
                 lines.append((("dim", f"{clean(event.label)} waits: {clean(event.why)}"),))
-        self._output.lines([*lines, *_said(event, self._marks)])
+        self._output.lines([*lines, *said(event, self._marks)])
 
     def tick(self, now: float) -> None:
         pass
@@ -120,7 +125,7 @@ class Quiet:
     def handle(self, event: Event, now: float) -> None:  # noqa: ARG002
         match event:
             case ActionFinished(status="failed") | Message(level="error"):
-                self._output.lines(_said(event, self._marks))
+                self._output.lines(said(event, self._marks))
 
     def tick(self, now: float) -> None:
         pass
@@ -129,7 +134,7 @@ class Quiet:
         pass
 
 
-def _said(event: Event, marks: Symbols) -> list[Line]:
+def said(event: Event, marks: Symbols) -> list[Line]:
     """What an event leaves on the screen for good. Cached and skipped actions are counted, not listed."""
     match event:
         case ActionFinished(status="built"):

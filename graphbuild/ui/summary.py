@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from graphbuild.ui.text import clean, duration, size, width
-from graphbuild.values.events import BuildFinished, Event, Exported
+from graphbuild.values.events import BuildFinished, CriticalAction, Event, Exported
 
 _WORTH = 1.0  # seconds: less saved time is not worth a word
+_LONG = 5.0  # seconds: what was over sooner needs no critical path
+_STATIONS = 5  # of the critical path that are named
 
 
 class Results:
@@ -41,7 +43,25 @@ def outputs(events: Iterable[Event]) -> str:
 
 
 def totals(finished: BuildFinished) -> str:
-    """`built 2, cached 38 in 3.2s (the cache saved 1m10s)`, or a shorter line where all was cached."""
+    """`ok in 3.2s: 2 built, 38 cached (the cache saved 1m10s)`, or a shorter line where all was cached. After a long build, its critical path."""
+    return _counts(finished) + (critical_path(finished.critical) if finished.seconds >= _LONG else "")
+
+
+def critical_path(critical: Sequence[CriticalAction]) -> str:
+    """`critical path 12s: //a:b 10s → … → //c:d 2.1s`, the actions of a target as one, the longest of them named; "" where there is none."""
+    targets: list[tuple[str, float]] = []
+    for one in critical:
+        before = targets.pop()[1] if targets and targets[-1][0] == one.label else 0.0
+        targets.append((one.label, before + one.seconds))
+    named = sorted(sorted(range(len(targets)), key=lambda number: -targets[number][1])[:_STATIONS])
+    said: list[str] = []
+    for before, number in zip([-1, *named], [*named, len(targets)], strict=True):
+        said += ["…"] if number - before > 1 else []
+        said += [f"{clean(targets[number][0])} {duration(targets[number][1])}"] if number < len(targets) else []
+    return f"critical path {duration(sum(seconds for _, seconds in targets))}: {' → '.join(said)}\n" if targets else ""
+
+
+def _counts(finished: BuildFinished) -> str:
     counts = [("built", finished.built), ("cached", finished.cached), ("failed", finished.failed), ("skipped", finished.skipped)]
     said = ", ".join(f"{count} {name}" for name, count in counts if count)
     saved = f" (the cache saved {duration(finished.saved)})" if finished.saved >= _WORTH else ""

@@ -111,8 +111,21 @@ class Message(msgspec.Struct, frozen=True, tag="message", tag_field="event", gc=
     text: str
 
 
+class CriticalAction(msgspec.Struct, frozen=True, gc=False):
+    """An action of the critical path: when it started, and what it took."""
+
+    label: str
+    action: str
+    start: float
+    seconds: float
+
+
 class BuildFinished(msgspec.Struct, frozen=True, tag="build", tag_field="event", gc=False):
-    """The last event. `saved` sums what the cached actions took when they were built."""
+    """The last event. `saved` sums what the cached actions took when they were built.
+
+    `critical` is the chain of actions, each of which needs the one before, that took longest in all: no number of workers
+    makes the same build shorter than that. What took no time is left out.
+    """
 
     status: Outcome
     built: int
@@ -121,6 +134,7 @@ class BuildFinished(msgspec.Struct, frozen=True, tag="build", tag_field="event",
     skipped: int
     seconds: float
     saved: float = 0.0
+    critical: tuple[CriticalAction, ...] = ()
 
 
 Event = BuildStarted | ActionStarted | ActionWaiting | ActionOutput | ActionProgress | ActionFinished | Exported | Message | BuildFinished

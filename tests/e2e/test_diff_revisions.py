@@ -71,3 +71,12 @@ def test_a_revision_that_does_not_build_says_so(workspaces: Callable[..., Worksp
     assert "build.yaml" in ws.fails("diff", "HEAD", code=2)
     assert "git knows no commit nowhere" in ws.fails("diff", "nowhere..HEAD", code=2)
     assert len(git(ws.root, "worktree", "list").splitlines()) == 1
+
+
+def test_a_files_name_is_no_markup(workspaces: Callable[..., Workspace]):
+    ws = revised(workspaces)
+    ws.write({"code/a\\|[x](http:`evil": "new"})
+    text = ws.ok("diff", "HEAD", "--format", "markdown", "--progress=quiet").out
+    (row,) = [line for line in text.splitlines() if "evil" in line]
+    assert row.count("|") == 5
+    assert "<code>/app/code/a&#92;&#124;&#91;x&#93;&#40;http&#58;&#96;evil</code>" in row

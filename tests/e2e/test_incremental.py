@@ -78,6 +78,9 @@ def test_events_of_a_first_build_line_by_line(ws: Workspace):
     assert exported.keys() == {"dist/web", "dist/web.tar"}
     assert exported["dist/web"]["digest"] == manifest(ws.root / "dist/web")
     count = len(fates(events))
+    critical = last.pop("critical")
+    assert [(event["label"], event["action"]) for event in critical][-1] == ("//:web", "image")
+    assert sum(event["seconds"] for event in critical) <= last["seconds"]
     assert last | {"seconds": 0} == {
         "event": "build",
         "status": "ok",

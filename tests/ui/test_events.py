@@ -60,7 +60,7 @@ GOLDEN = [
     (Message("warning", "slow"), b'{"event":"message","level":"warning","text":"slow"}'),
     (
         BuildFinished("ok", 1, 2, 0, 0, 3.5, 60.0),
-        b'{"event":"build","status":"ok","built":1,"cached":2,"failed":0,"skipped":0,"seconds":3.5,"saved":60.0}',
+        b'{"event":"build","status":"ok","built":1,"cached":2,"failed":0,"skipped":0,"seconds":3.5,"saved":60.0,"critical":[]}',
     ),
 ]
 

@@ -1,7 +1,7 @@
 """The last words of a build, as they are printed."""
 
 from graphbuild.ui.summary import Results, outputs, summary
-from graphbuild.values.events import ActionFinished, BuildFinished, Exported, Message
+from graphbuild.values.events import ActionFinished, BuildFinished, CriticalAction, Exported, Message
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -41,3 +41,21 @@ def test_builds_that_did_not_end_well():
 def test_a_hostile_path_stays_on_its_line():
     assert outputs([Exported("//:a", "a\n\x1b[2Jb", "dir", 1, "")]) == "ab  1 B\n"
     assert summary([]) == ""
+
+
+def test_the_critical_path_of_a_long_build():
+    path = (CriticalAction("//:a", "fetch", 0, 1), CriticalAction("//:a", "run", 1, 9.6), CriticalAction("//c:d", "run", 11, 2))
+    assert summary([BuildFinished("ok", 3, 0, 0, 0, 13.2, 0, path)]) == (
+        "ok in 13s: 3 built\ncritical path 13s: //:a 11s → //c:d 2.0s\n"
+    )  # fmt: skip
+    assert summary([BuildFinished("ok", 3, 0, 0, 0, 4.9, 0, path)]) == "ok in 4.9s: 3 built\n"
+    assert summary([BuildFinished("failed", 0, 0, 1, 0, 9, 0, path[:1])]) == (
+        "failed in 9.0s: 1 failed\ncritical path 1.0s: //:a 1.0s\n"
+    )  # fmt: skip
+
+
+def test_only_what_took_longest_of_a_critical_path_is_named():
+    path = tuple(CriticalAction(f"//:{number}", "run", number, 1 if number % 2 else 5) for number in range(10))
+    assert summary([BuildFinished("ok", 10, 0, 0, 0, 30, 0, path)]).endswith(
+        "critical path 30s: //:0 5.0s → … → //:2 5.0s → … → //:4 5.0s → … → //:6 5.0s → … → //:8 5.0s → …\n"
+    )
