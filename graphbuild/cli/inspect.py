@@ -11,7 +11,7 @@ from graphbuild.build.keys import decode_fields
 from graphbuild.cli.origin import origin
 from graphbuild.cli.session import Session, report, session
 from graphbuild.graph.analyze import Node
-from graphbuild.graph.configure import Configured, configure_all
+from graphbuild.graph.configure import configure_all
 from graphbuild.spec.model import PackageSpec
 from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError, Problem
 from graphbuild.values.label import Label
@@ -42,7 +42,7 @@ def check(options: Any) -> int:
     with session(options, report) as opened:
         labels = opened.selected(options.labels) if options.labels else _everything(opened)
         configured = configure_all(opened.project.workspace, labels)
-        unlocked = _unlocked(configured, opened)
+        unlocked = opened.unlocked(configured)
         opened.analyze([label for label in labels if label not in unlocked])
         opened.project.saved()
         packages = len({label.package for label in configured})
@@ -50,16 +50,6 @@ def check(options: Any) -> int:
         if unlocked:
             sys.stdout.write(f"{len(unlocked)} of them wait for `graphbuild lock`\n")
     return EXIT_OK
-
-
-def _unlocked(configured: dict[Label, Configured], opened: Session) -> set[Label]:
-    """Targets that are not locked, and all that is built on them."""
-    found = {label for label, target in configured.items() if opened.project.lock.missing(target, opened.lock_context)}
-    size = -1
-    while size != len(found):
-        size = len(found)
-        found |= {label for label, target in configured.items() if found.intersection(target.needs())}
-    return found
 
 
 def explain(options: Any, spec: PackageSpec | None = None) -> int:

@@ -86,6 +86,7 @@ _COMMANDS = {  # name → module of this package, its function
     "explain": ("inspect", "explain"),
     "graph": ("inspect", "graph"),
     "image": ("image", "image"),
+    "images": ("images", "images"),
     "load": ("load", "load_images"),
     "lock": ("inspect", "lock"),
     "plan": ("build", "run"),

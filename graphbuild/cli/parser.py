@@ -40,6 +40,11 @@ examples:
   graphbuild shell :deps            look around in a step, or in the ruins of one that failed
 """
 
+_IMAGES_EXAMPLES = """\
+graphbuild images
+         graphbuild images --containing 'libssl3<3.0.15'
+         graphbuild images //svc/... --containing python:flask --with-file '/usr/bin/perl*' --format json"""
+
 _LABELS = "labels and patterns: //web:app, :app, //web:all, //svc/..., -//x:y (default: the outputs of this package)"
 
 
@@ -66,8 +71,6 @@ def parse(arguments: Sequence[str], plugins: Sequence[Command] = ()) -> argparse
     """
     top = parser(plugins)
     _check_command(arguments, plugins)
-    if arguments[:1] == ["images"]:  # as Docker has it
-        arguments = ["image", "ls", *arguments[1:]]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     marked = [
         f" {word}"
@@ -133,6 +136,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     _shell(commands)
     _add(commands, "container", "make, run and commit containers, by Docker's commands", "graphbuild container run --rm -it debian bash")
     _cache(commands)
+    _images(commands)
     image_grammar.declare(commands, _add, _project)
     schema = _add(commands, "schema", "print the JSON Schema of build.yaml, for editors", "graphbuild schema > build.schema.json")
     schema.add_argument("--settings", action="store_true", help="that of graphbuild.yaml instead")
@@ -269,6 +273,24 @@ def _shell(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     shell.add_argument("-u", "--user", help="as this user (default: the target's)")
     shell.add_argument("--network", choices=("none", "host"), help="default: the target's")
     _project(shell)
+
+
+def _images(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "list the workspace's images as they were built last, or those that hold a package or a file"
+    images = _add(commands, "images", text, _IMAGES_EXAMPLES)
+    images.add_argument("labels", nargs="*", metavar="PATTERN", help="targets (default: //..., all of the workspace)")
+    images.add_argument(
+        "--containing",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="NAME, or NAME with < <= = >= > != and a version; deb:, python: or apk: before it says whose; repeated: all of them",
+    )
+    images.add_argument(
+        "--with-file", metavar="PATH", action="append", default=[], help="an absolute path, or a glob of paths; repeated: all of them"
+    )
+    images.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
+    _project(images)
 
 
 def _cache(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

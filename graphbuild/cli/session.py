@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -91,6 +91,15 @@ class Session:
         project = self.project
         reader = reader_of(project.inputs, self.store, self.network, self.images)
         return analyze(project.workspace, labels, Surroundings(project.lock.get, reader, project.surroundings))
+
+    def unlocked(self, configured: Mapping[Label, Configured]) -> set[Label]:
+        """Targets that are not locked, and all that is built on them: of those there is no graph."""
+        found = {label for label, target in configured.items() if self.project.lock.missing(target, self.lock_context)}
+        size = -1
+        while size != len(found):
+            size = len(found)
+            found |= {label for label, target in configured.items() if found.intersection(target.needs())}
+        return found
 
     def config(self, label: Label) -> Config:
         """The config that comes down with a target's files."""
