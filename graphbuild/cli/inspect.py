@@ -1,4 +1,4 @@
-"""Commands that look and do not build: check, explain, graph, lock, schema, completion."""
+"""Commands that look and do not build: check, explain, graph, schema, completion."""
 
 import contextlib
 import json
@@ -13,34 +13,17 @@ from graphbuild.cli.session import Session, report, session
 from graphbuild.graph.analyze import Node
 from graphbuild.graph.configure import configure_all
 from graphbuild.spec.model import PackageSpec
-from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError, Problem
-from graphbuild.values.label import Label
+from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError
 
 
 def _quiet(_text: str) -> None:
     """What the build has said already."""
 
 
-def _everything(opened: Session) -> list[Label]:
-    """Every target of the workspace, `manual` ones too. GraphbuildError with the mistakes of all packages at once."""
-    labels: list[Label] = []
-    problems: list[Problem] = []
-    for package in opened.project.packages(""):
-        try:
-            spec = opened.project.load(package)
-            for declaration in spec.targets if spec else ():
-                labels.extend(opened.project.workspace.expand(Label(package, declaration.name)))
-        except GraphbuildError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise GraphbuildError(*problems)
-    return labels
-
-
 def check(options: Any) -> int:
     """Parse, type and analyse everything; what is not locked is checked up to where the lock is needed."""
     with session(options, report) as opened:
-        labels = opened.selected(options.labels) if options.labels else _everything(opened)
+        labels = opened.selected(options.labels) if options.labels else opened.everything()
         configured = configure_all(opened.project.workspace, labels)
         unlocked = opened.unlocked(configured)
         opened.analyze([label for label in labels if label not in unlocked])
@@ -93,28 +76,6 @@ def graph(options: Any) -> int:
     edges = {label: target.needs() for label, target in configured.items()}
     rules = {label: target.rule.name for label, target in configured.items()}
     sys.stdout.write(draw(edges, rules, options.format))
-    return EXIT_OK
-
-
-def lock(options: Any) -> int:
-    """Resolve what comes from outside, and pin it."""
-    from graphbuild.build.resolving import resolve
-
-    with session(options, report) as opened:
-        project = opened.project
-        labels = opened.selected(options.labels) if options.labels else _everything(opened)
-        configured = configure_all(project.workspace, labels)
-        changes = resolve(configured, project.lock, opened.lock_context, update=options.update)
-        gone = 0 if options.labels else project.lock.prune(configured.values(), opened.lock_context)
-        sys.stdout.writelines(f"{change}\n" for change in changes)
-        if gone:
-            sys.stdout.write(f"{gone} entries that nothing asks for any more\n")
-        if not changes and not gone:
-            sys.stdout.write("build.lock is up to date\n")
-        elif options.dry_run:
-            sys.stdout.write("nothing was written\n")
-        elif project.lock.save():
-            sys.stdout.write("wrote build.lock\n")
     return EXIT_OK
 
 

@@ -88,7 +88,7 @@ _COMMANDS = {  # name → module of this package, its function
     "image": ("image", "image"),
     "images": ("images", "images"),
     "load": ("load", "load_images"),
-    "lock": ("inspect", "lock"),
+    "lock": ("lock", "lock"),
     "plan": ("build", "run"),
     "push": ("push", "push"),
     "query": ("query", "query"),

@@ -45,6 +45,12 @@ graphbuild images
          graphbuild images --containing 'libssl3<3.0.15'
          graphbuild images //svc/... --containing python:flask --with-file '/usr/bin/perl*' --format json"""
 
+_LOCK_EXAMPLES = """\
+graphbuild lock
+         graphbuild lock --update debian:libssl3 --dry-run
+         graphbuild lock --update docker.io/library/alpine:3.20
+         graphbuild lock --update --dry-run --format json"""
+
 _LABELS = "labels and patterns: //web:app, :app, //web:all, //svc/..., -//x:y (default: the outputs of this package)"
 
 
@@ -257,10 +263,17 @@ def _diff(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 
 def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    lock = _add(commands, "lock", "resolve what comes from outside, and pin it in build.lock", "graphbuild lock --update")
+    lock = _add(commands, "lock", "resolve what comes from outside, and pin it in build.lock", _LOCK_EXAMPLES)
     lock.add_argument("labels", nargs="*", metavar="LABEL", help="targets (default: all of the workspace)")
-    lock.add_argument("--update", action="store_true", help="resolve again what is locked already")
-    lock.add_argument("-n", "--dry-run", action="store_true", help="say what would change, and write nothing")
+    lock.add_argument(
+        "--update",
+        metavar="NAME",
+        nargs="*",
+        help="resolve again what is locked already: all, or a RULE, RULE:PACKAGE, image reference, URL or label",
+    )
+    lock.add_argument("-n", "--dry-run", action="store_true", help="say what would change, and which images with it; write nothing")
+    lock.add_argument("-v", "--verbose", action="store_true", help="name every output that would change")
+    lock.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     _project(lock)
 
 

@@ -80,8 +80,10 @@ class FetchingContext:
 
     label = Label("", "base")
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, locked: object = None, refresh: tuple[str, ...] = ()) -> None:
         self._folder = folder
+        self.locked, self.refresh = locked, refresh
+        self.reports: list[str] = []
 
     def fetch(self, url: str, *, sha256: str = "", size: int = 0) -> bytes:
         try:
@@ -108,4 +110,4 @@ class FetchingContext:
         return path
 
     def report(self, text: str) -> None:
-        pass
+        self.reports.append(text)

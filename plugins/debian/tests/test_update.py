@@ -1,0 +1,122 @@
+"""Updating one package of a lock: it and what it must bring along, and nothing else."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from graphbuild_debian import RULES
+from repository import FetchingContext, Key, publish, served
+from test_lock import ESSENTIAL
+from test_resolver import stanza
+
+from graphbuild.rules import GraphbuildError
+
+KEY = Key()
+
+
+class Archive:
+    """A suite whose Packages changes; `lock` resolves, or updates what was locked before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.locked: object = None
+        self.reports: list[str] = []
+        (folder / "scratch").mkdir()
+
+    def publish(self, *stanzas: str) -> None:
+        publish(self.folder / "archive", KEY, "\n".join([*ESSENTIAL, *stanzas]))
+
+    def lock(self, *names: str, packages: tuple[str, ...] = ("app", "other")) -> dict[str, str]:
+        with served(self.folder / "archive") as address:
+            plain = {"suite": "nova", "mirror": address, "keyring": KEY.public, "arch": "amd64", "packages": packages}
+            text = json.dumps(self.locked).replace("http://mirror", address)
+            context = FetchingContext(self.folder / "scratch", json.loads(text), names)
+            rule = RULES[0]
+            assert rule.lock is not None
+            assert rule.partial
+            data = rule.lock(context, msgspec.convert(plain, rule.attributes))
+            self.locked = json.loads(json.dumps(data).replace(address, "http://mirror"))
+            self.reports = context.reports
+        return {one["name"]: one["version"] for one in (*self.locked["packages"], *self.locked["tools"])}
+
+
+def of(name: str, version: str, **fields: str) -> str:
+    return stanza(name, version, sha256=(version.encode().hex() * 64)[:64], **fields)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path)
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
+    return {name: after.get(name, "") for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def test_one_package_and_nothing_else(archive: Archive):
+    old = (of("app", "1", depends="lib"), of("lib", "1"), of("other", "1"))
+    archive.publish(*old)
+    before = archive.lock()
+    archive.publish(*old, of("app", "2", depends="lib"), of("lib", "2"), of("other", "2"))
+    assert changed(before, archive.lock("lib")) == {"lib": "2"}
+    assert archive.reports == ["reading nova", "resolving packages"]
+    assert changed(before, archive.lock("app", "other")) == {"lib": "2", "app": "2", "other": "2"}
+
+
+def test_what_it_must_bring_along(archive: Archive):
+    old = (of("app", "1", depends="lib"), of("lib", "1"), of("other", "1"), of("third", "1"))
+    archive.publish(*old)
+    before = archive.lock(packages=("app", "other", "third"))
+    archive.publish(*old, of("app", "2", depends="lib (>= 2), new"), of("lib", "2"), of("new", "5"), of("other", "2"), of("third", "2"))
+    assert changed(before, archive.lock("app", packages=("app", "other", "third"))) == {"app": "2", "lib": "2", "new": "5"}
+
+
+def test_who_needs_the_old_one_comes_along(archive: Archive):
+    old = (of("app", "1", depends="lib (= 1)"), of("lib", "1"), of("other", "1"))
+    archive.publish(*old)
+    before = archive.lock()
+    archive.publish(*old, of("app", "2", depends="lib (= 2)"), of("lib", "2"), of("other", "2"))
+    assert changed(before, archive.lock("lib")) == {"app": "2", "lib": "2"}
+
+
+def test_who_is_broken_by_the_new_one_comes_along(archive: Archive):
+    old = (of("app", "1"), of("lib", "1"), of("other", "1", depends="lib"))
+    archive.publish(*old)
+    before = archive.lock()
+    archive.publish(*old, of("app", "2"), of("lib", "2", breaks="app (<< 2)"), of("other", "2", depends="lib"))
+    assert changed(before, archive.lock("lib")) == {"app": "2", "lib": "2"}
+
+
+def test_what_the_archive_has_no_more_cannot_stay(archive: Archive):
+    archive.publish(of("app", "1", depends="lib"), of("lib", "1"), of("other", "1"))
+    before = archive.lock()
+    archive.publish(of("app", "2", depends="lib"), of("lib", "1"), of("lib", "2"), of("other", "2"))
+    assert changed(before, archive.lock("app")) == {"app": "2", "other": "2"}
+    assert "other 1 cannot stay: the archive has only 2 now" in archive.reports
+
+
+def test_what_is_the_newest_already(archive: Archive):
+    archive.publish(of("app", "1", depends="lib"), of("lib", "1"), of("other", "1"))
+    before = archive.lock()
+    kept = archive.locked
+    archive.publish(of("app", "1", depends="lib"), of("lib", "1"), of("other", "2"))
+    assert changed(before, archive.lock("lib")) == {}
+    assert archive.locked == kept
+
+
+def test_what_cannot_be_met(archive: Archive):
+    old = (of("app", "1", depends="lib (= 1)"), of("lib", "1"), of("other", "1"))
+    archive.publish(*old)
+    archive.lock()
+    archive.publish(*old, of("lib", "2"))
+    with pytest.raises(GraphbuildError) as caught:
+        archive.lock("lib")
+    assert "app 1 needs lib (= 1), which cannot be met" in caught.value.problems[0].message
+
+
+def test_a_lock_that_cannot_be_read_is_made_anew(archive: Archive):
+    archive.publish(of("app", "1", depends="lib"), of("lib", "1"), of("other", "1"))
+    archive.lock()
+    archive.locked = {"packages": 7}
+    assert archive.lock("lib")["other"] == "1"
