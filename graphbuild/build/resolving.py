@@ -13,6 +13,7 @@ from graphbuild.build.world import oci_architecture
 from graphbuild.graph.configure import Configured
 from graphbuild.layers.cancel import never
 from graphbuild.network import Network, download
+from graphbuild.network.seam import shown
 from graphbuild.rules.api import workspace_path
 from graphbuild.store.store import Store
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
@@ -70,6 +71,8 @@ class Resolving:
 
     def pin_url(self, url: str) -> str:
         with self._placed():
+            if shown(url) != url:
+                raise mistake(f"{shown(url)} takes a user or a password, which is not written into build.lock")
             return str(latest(url, LARGEST_DOWNLOAD, self._store, self._network, offline=self._offline, cancelled=never).digest)
 
     @contextlib.contextmanager

@@ -78,7 +78,7 @@ def _labels(opened: Session, patterns: Sequence[str]) -> list[Label]:
 def _search(options: Any) -> Search | None:
     requirements = [parse_requirement(text) for text in options.containing]
     patterns = [_pattern(text) for text in options.with_file]
-    return Search(requirements, patterns, report) if requirements or patterns else None
+    return Search(requirements, patterns, lambda text: report(clean(text))) if requirements or patterns else None
 
 
 def _pattern(text: str) -> PathPattern:

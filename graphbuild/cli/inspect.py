@@ -110,7 +110,8 @@ def complete_words(words: list[str]) -> int:
     from graphbuild.cli.completion import complete
     from graphbuild.cli.parser import flags, parser
 
-    for candidate in complete(words, flags(parser()), _labels, _images):
+    arguments = _locked if words[:1] == ["lock"] and "--update" in words else _labels
+    for candidate in complete(words, flags(parser()), arguments, _images):
         sys.stdout.write(f"{candidate}\n")
     return EXIT_OK
 
@@ -124,6 +125,19 @@ def _images() -> Iterable[str]:
     try:
         with contextlib.closing(Store(find_site(Path.cwd(), None).store)) as store:
             return [familiar(name) for name in store.images.names()]
+    except GraphbuildError:
+        return ()
+
+
+def _locked() -> Iterable[str]:
+    """What `lock --update` takes: labels, and the names of what is locked."""
+    from graphbuild.build.project import Project, find_site
+    from graphbuild.build.updating import names_in
+
+    try:
+        site = find_site(Path.cwd(), None)
+        project = Project(site, site.store, {})
+        return [*_labels(), *names_in(project.lock.entries(), project.rules.values())]
     except GraphbuildError:
         return ()
 

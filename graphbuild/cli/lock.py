@@ -107,7 +107,7 @@ def _pulled(radius: Blast) -> str:
     """How much a machine with these images pulls again."""
     known = radius.layers - radius.unknown
     if not known:
-        return "how large they are is not known before they are built"
+        return "how large is not known before something is built that they replace"
     compressed = f"{size(radius.compressed)} compressed" if radius.packed else ""
     whole = size(radius.size) if radius.sized == known else ""
     packed = f" (compressed sizes are known of {radius.packed} of them)" if radius.packed < known and radius.packed else ""

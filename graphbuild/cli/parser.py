@@ -339,5 +339,6 @@ def flags(top: argparse.ArgumentParser) -> dict[str, Sequence[str]]:
 
 
 def _flag(option: argparse.Action) -> list[str]:
-    value = "" if option.nargs == 0 else "=" + "|".join(map(str, option.choices or ()))
+    takes_none = option.nargs in (0, "*")  # after one that takes any number of words, they complete as arguments do
+    value = "" if takes_none else "=" + "|".join(map(str, option.choices or ()))
     return [f"{text}{value}" for text in option.option_strings if text.startswith("--")]

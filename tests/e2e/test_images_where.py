@@ -186,3 +186,22 @@ def test_what_is_not_locked_is_known_from_the_last_build(ws: Workspace):
     ws.write({"build.yaml": spec_of(bases={"b": {"image": "registry.invalid/b:1"}}, outputs={"it": {"from": "b", "image": {}}})})
     done = ws.ok("images")
     assert done.err == "not built: //:it\n"
+
+
+def test_names_that_are_no_text(ws: Workspace):
+    """Whatever bytes a path or a version has, it is shown, and no terminal obeys it."""
+    hostile = status(libssl3="1;\x1b[2J") + b"Package: odd\nVersion: \xff\x1b]0;x\x07\n\n"
+    ws.write(
+        {
+            "odd.tar": tar_of({"var/lib/dpkg/status": hostile, "etc/\udcff\x1b[2J": b"x"}),
+            "build.yaml": spec_of(bases={"odd": {"tar": "odd.tar"}}, outputs={"it": {"from": "odd", "image": {}}}),
+        }
+    )
+    ws.run(":it")
+    done = ws.ok("images", "--with-file", "/etc/*", "--containing", "libssl3<3", "--containing", "odd>1")
+    assert done.out.count("//:it") == 3
+    assert "deb:odd" in done.err
+    assert "counts as odd>1" in done.err
+    assert not {"\x1b", "\x07"} & {*done.out, *done.err}
+    (image,) = json.loads(ws.ok("images", "--with-file", "/etc/*", "--format", "json").out)["images"]
+    assert image["holds"][0]["file"].encode("utf-8", "surrogateescape") == b"/etc/\xff\x1b[2J"

@@ -1,6 +1,8 @@
 """Updating one package of a lock: it and what it must bring along, and nothing else."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -120,3 +122,44 @@ def test_a_lock_that_cannot_be_read_is_made_anew(archive: Archive):
     archive.lock()
     archive.locked = {"packages": 7}
     assert archive.lock("lib")["other"] == "1"
+
+
+def test_the_command_updates_one_package_and_names_the_images(tmp_path: Path):
+    """Two bases, one of which has the package: only its images would change."""
+    old = (of("app", "1", depends="lib"), of("lib", "1"), of("other", "1"))
+    new = (*old, of("lib", "2"), of("app", "2", depends="lib"), of("other", "2"))
+    publish(tmp_path / "archive", KEY, "\n".join([*ESSENTIAL, *old]))
+    root = tmp_path / "ws"
+    root.mkdir()
+    (root / "graphbuild.yaml").touch()
+    (root / "keys.asc").write_text(KEY.public)
+
+    def graphbuild(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "graphbuild", *words, "--store", str(tmp_path / "store")]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done
+        return done
+
+    with served(tmp_path / "archive") as address:
+        bases = {
+            name: {"debian": {"suite": "nova", "mirror": address, "keyring": "keys.asc", "arch": "amd64", "packages": [name]}}
+            for name in ("app", "other")
+        }
+        outputs = {f"{name}-{number}": {"from": name, "image": {}} for name in bases for number in range(2)}
+        (root / "build.yaml").write_text(f"bases: {json.dumps(bases)}\noutputs: {json.dumps(outputs)}\n")
+        graphbuild("lock")
+        before = (root / "build.lock").read_text()
+        publish(tmp_path / "archive", KEY, "\n".join([*ESSENTIAL, *new]))
+        said = json.loads(graphbuild("lock", "--update", "debian:lib", "--dry-run", "--format", "json").stdout)
+        assert [(one["rule"], one["name"], one["old"], one["new"]) for one in said["changes"]] == [("debian", "lib", "1", "2")]
+        assert said["radius"]["changed"] == ["//:app-0", "//:app-1"]
+        assert (root / "build.lock").read_text() == before
+        assert "did you mean 'debian:lib'" in graphbuild("lock", "--update", "debian:lib3", code=2).stderr
+        graphbuild("lock", "--update", "debian:lib")
+        versions = [(one["name"], one["version"]) for entry in locked_entries(root) for one in entry["packages"] if one["stage"]]
+        assert versions == [("app", "1"), ("lib", "2"), ("other", "1")]
+        assert "4 of 4 outputs would change" in graphbuild("lock", "--update", "debian", "-n").stdout
+
+
+def locked_entries(root: Path) -> list[dict]:
+    return [entry["data"] for entry in json.loads((root / "build.lock").read_text())["entries"]]
