@@ -14,13 +14,14 @@ from graphbuild.cli.listing import table
 from graphbuild.cli.session import Session, report, session
 from graphbuild.engine.versions import parse_requirement
 from graphbuild.engine.where import Held, PathPattern, Search
+from graphbuild.graph.analyze import Graph
 from graphbuild.graph.configure import Configured, configure_all
 from graphbuild.layers.cancel import never
 from graphbuild.rules.refs import Ref
-from graphbuild.sandbox.namespace import enter
+from graphbuild.sandbox.namespace import Identity, enter
 from graphbuild.store.forms import Forms
 from graphbuild.ui.text import clean, size
-from graphbuild.values.errors import EXIT_OK, GraphbuildError, mistake
+from graphbuild.values.errors import EXIT_OK, GraphbuildError, Problem, mistake
 from graphbuild.values.label import Label
 
 _SHOWN = 20  # things of one image that the table names
@@ -61,18 +62,14 @@ def images(options: Any) -> int:
 def _labels(opened: Session, patterns: Sequence[str]) -> list[Label]:
     try:
         return opened.selected(patterns or ["//..."])
-    except GraphbuildError as error:  # who types this by habit means Docker's images
-        hints = (problem.hint for problem in error.problems)
-        told = [
-            f"{hint}; `graphbuild image ls` lists the images of the store"
-            if hint
-            else "`graphbuild image ls` lists the images of the store"
-            for hint in hints
-        ]
-        pairs = zip(error.problems, told, strict=True)
-        raise GraphbuildError(
-            *(msgspec.structs.replace(problem, hint=hint) for problem, hint in pairs), exit_code=error.exit_code
-        ) from None
+    except GraphbuildError as error:
+        raise GraphbuildError(*map(_hinted, error.problems), exit_code=error.exit_code) from None
+
+
+def _hinted(problem: Problem) -> Problem:
+    """What is wrong with a pattern, for who types this by habit and means Docker's images."""
+    dockers = "`graphbuild image ls` lists the images of the store"
+    return problem if problem.place else msgspec.structs.replace(problem, hint="; ".join(filter(None, (problem.hint, dockers))))
 
 
 def _search(options: Any) -> Search | None:
@@ -87,15 +84,18 @@ def _pattern(text: str) -> PathPattern:
     return PathPattern(text, path_matcher(text))
 
 
-def _recorded(opened: Session, labels: Sequence[Label], identity: Any, options: Any) -> tuple[list[RecordedImage], list[Label]]:
-    """The images that the store has, and those that it has not. Of targets that are not locked only the last build can be known."""
+def _recorded(opened: Session, labels: Sequence[Label], identity: Identity, options: Any) -> tuple[list[RecordedImage], list[Label]]:
+    """The images that the store has, and those that it has not. Of targets that have no graph only the last build can be known."""
     workspace = str(opened.project.root)
     configured = configure_all(opened.project.workspace, labels)
     unlocked = opened.unlocked(configured)
-    graph = opened.analyze([label for label in labels if label not in unlocked])
+    known = [label for label in labels if label not in unlocked]
+    graph = _graph(opened, known)
     with new_world(opened, graph, identity, {}, options, never) as world:
-        found, missing = recorded(graph, world, workspace, [label for label in labels if label not in unlocked])
-    for label in [label for label in labels if label in unlocked and _is_image(configured[label])]:
+        found, missing = recorded(graph, world, workspace, graph.selected)
+    for label in labels:
+        if label in graph.targets or not _is_image(configured[label]):
+            continue
         last = last_image(opened.store, workspace, Ref(label, "image"))
         if last is None:
             missing.append(label)
@@ -103,6 +103,22 @@ def _recorded(opened: Session, labels: Sequence[Label], identity: Any, options: 
             found.append(RecordedImage(label, (), last[0], current=False, makers=last[1]))
     order = {label: number for number, label in enumerate(labels)}
     return sorted(found, key=lambda image: order[image.label]), sorted(missing, key=order.__getitem__)
+
+
+def _graph(opened: Session, labels: Sequence[Label]) -> Graph:
+    """The graph of the targets that can be analysed without a network: a Dockerfile may want to know an image that is not here."""
+    try:
+        return opened.analyze(labels)
+    except GraphbuildError:
+        able = []
+        for label in labels:
+            try:
+                opened.analyze([label])
+            except GraphbuildError as error:
+                report(clean(f"{label} cannot be looked at: {error.problems[0].message}"))
+            else:
+                able.append(label)
+        return opened.analyze(able)
 
 
 def _is_image(target: Configured) -> bool:

@@ -8,6 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from graphbuild_debian import RULES
+from graphbuild_debian.packages import Index, Package
+from graphbuild_debian.records import Lock, Locked
+from graphbuild_debian.resolver import Obstacle, attempt, check
+from graphbuild_debian.update import update
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from repository import FetchingContext, Key, publish, served
 from test_lock import ESSENTIAL
 from test_resolver import stanza
@@ -163,3 +169,47 @@ def test_the_command_updates_one_package_and_names_the_images(tmp_path: Path):
 
 def locked_entries(root: Path) -> list[dict]:
     return [entry["data"] for entry in json.loads((root / "build.lock").read_text())["entries"]]
+
+
+NAMES = "abcde"
+DEPENDS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["", " (= 1)", " (= 2)", " (>= 2)", " (<< 2)"])), max_size=3)
+FIELDS = st.fixed_dictionaries({name: st.tuples(DEPENDS, DEPENDS) for name in NAMES})
+
+
+def index_of(old: dict, new: dict) -> Index:
+    """Versions 1 and 2 of each name, whose dependencies and breaks are `old` and `new`."""
+    stanzas = [
+        of(
+            name,
+            version,
+            depends=", ".join(other + relation for other, relation in depends if other != name),
+            breaks=", ".join(other + relation for other, relation in breaks if other != name and relation),
+        )
+        for version, fields in (("1", old), ("2", new))
+        for name, (depends, breaks) in fields.items()
+    ]
+    return Index("amd64", [("http://mirror", "\n".join(stanzas))])
+
+
+def locked_as(package: Package) -> Locked:
+    parts = (package.name, package.version, package.arch, package.source, package.sha256, package.size, package.urls)
+    return Locked(*parts, required_by="packages", stage=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(FIELDS, FIELDS, st.sets(st.sampled_from(NAMES), min_size=1))
+def test_any_archive(old: dict, new: dict, names: set[str]):
+    """What comes out is whole, and has the newest of what was named. What needs no letting go changes nothing else."""
+    index = index_of(old, new)
+    first = [package for name in NAMES if (package := index.version(name, "1", of(name, "1").partition("SHA256: ")[2].strip())) is not None]
+    locked = Lock("amd64", (), tuple(map(locked_as, first)), ())
+    roots = (("packages", tuple(NAMES)),)
+    try:
+        found = update(index, locked, sorted(names), lambda held: attempt(held, "amd64", roots), lambda _text: None)
+    except GraphbuildError:
+        return
+    assert check(found, "amd64") is None
+    assert all(found[name].package.version == "2" for name in names)
+    stays = index.held({package.name: package for package in first if package.name not in names})
+    if not isinstance(attempt(stays, "amd64", roots), Obstacle):
+        assert {name for name, choice in found.items() if choice.package.version == "2"} == names
