@@ -38,6 +38,7 @@ bench: install peers
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/containers.py
 	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/where.py
 
 docs: install
 	$(BIN)/python docs/reference.py

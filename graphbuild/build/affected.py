@@ -126,18 +126,24 @@ def _prints(revision: _Revision, reader: ReaderOf) -> Prints:
 
 def prints(graph: Graph, tree: Tree) -> Prints:
     """A digest of all that goes into each target, at a revision. Pure."""
-    known: dict[Ref, bytes] = {}
     own: dict[Label, list[bytes]] = {}
+    for ref, print_ in action_prints(graph, tree).items():
+        own.setdefault(ref.label, []).append(print_)
+    found: dict[Label, bytes] = {}
+    for label in graph.targets:  # dependencies first
+        below = [found[need] for need in graph.configured[label].needs()]
+        found[label] = blake3(msgspec.msgpack.encode((own.get(label, []), below))).digest()
+    return found
+
+
+def action_prints(graph: Graph, tree: Tree) -> dict[Ref, bytes]:
+    """The same of each action. Graphs of one revision that differ in their lock alone compare by a tree of nothing."""
+    known: dict[Ref, bytes] = {}
     for ref, node in graph.nodes.items():  # dependencies first
         sources = [(path, tree.files[path].mode, tree.files[path].name) for path in _sources(node.action, tree)]
         needs = sorted(known[need] for need in node.needs)
         known[ref] = blake3(msgspec.msgpack.encode((_essence(node.action), sources, needs))).digest()
-        own.setdefault(ref.label, []).append(known[ref])
-    found: dict[Label, bytes] = {}
-    for label in graph.targets:  # dependencies first, too
-        below = [found[need] for need in graph.configured[label].needs()]
-        found[label] = blake3(msgspec.msgpack.encode((own.get(label, []), below))).digest()
-    return found
+    return known
 
 
 def _essence(action: Action) -> Action:

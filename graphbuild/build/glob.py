@@ -44,6 +44,12 @@ def matcher(patterns: Sequence[str]) -> Match:
     return chosen
 
 
+def path_matcher(pattern: str) -> Match:
+    """Whether a path is what one pattern says, and not below that."""
+    expression = re.compile(_translate(pattern.strip("/")).encode("utf-8", "surrogateescape"), re.DOTALL)
+    return lambda path: expression.fullmatch(path) is not None
+
+
 def ignore_matcher(lines: Sequence[str]) -> Callable[[bytes, bool], bool]:
     """Whether `(path, is_folder)` is ignored, by the lines of an ignore file. Callers do not descend into what is."""
     rules = [rule for rule in (_ignore_rule(line) for line in lines) if rule is not None]

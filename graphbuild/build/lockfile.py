@@ -6,19 +6,28 @@ request it answers: what the target says, not the target's name. Two targets tha
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from graphbuild.graph.configure import Configured
 from graphbuild.rules.api import LockContext
 from graphbuild.values.errors import Place, mistake
+from graphbuild.values.label import Label
 
 NAME = "build.lock"
 _VERSION = 1
-_IMAGES = "image"  # of the entries of images, whichever rule's target names them
+IMAGES, URLS = "image", "url"  # of the entries of images and of downloads, whichever rule's target names them
+
+Key = tuple[str, str]  # of an entry: rule, request
+
+
+class Contexts(Protocol):
+    """Makes what a target's rule is given to find answers with (`LockContext`)."""
+
+    def __call__(self, target: Configured, locked: Any = None, refresh: tuple[str, ...] = ()) -> LockContext: ...
 
 
 class Entry(msgspec.Struct, frozen=True, order=True):
@@ -34,52 +43,91 @@ class _File(msgspec.Struct, frozen=True):
     entries: list[Entry]
 
 
+class Change(msgspec.Struct, frozen=True):
+    """What is new in an answer: of one thing with a name, which had the version `old` and has `new` ("" where it is not there), or of all of it."""
+
+    label: Label
+    key: Key
+    name: str = ""
+    old: str = ""
+    new: str = ""
+
+    def __str__(self) -> str:
+        if not self.name:
+            return f"{self.label}: {self.new}"
+        return f"{self.label}: {self.name} {self.old or '(new)'} → {self.new or '(gone)'}"
+
+
+class Refresh(msgspec.Struct, frozen=True):
+    """Which answers are to be found again though there are some: all, or of an entry the names in it, () for the whole entry."""
+
+    everything: bool = False
+    entries: Mapping[Key, tuple[str, ...]] = {}
+
+    def names(self, key: Key) -> tuple[str, ...] | None:
+        """The names that are looked up again; None where the answer stays."""
+        return () if self.everything else self.entries.get(key)
+
+
 class LockFile:
     """The workspace's lock. Nothing is written before `save`."""
 
     def __init__(self, root: Path, text: bytes | None = None) -> None:
         """`text`: what the file holds, in the place of what it holds now; b"" for nothing."""
         self.path = root / NAME
-        self._entries: dict[tuple[str, str], Any] = {}
+        self._entries: dict[Key, Any] = {}
+        self._pins: dict[str, str] | None = None
         self._changed = False
         text = _read(self.path) if text is None else text
         if text:
             self._parse(text)
 
     def get(self, target: Configured) -> Any:
-        """The locked data of a target; None when it is not locked. Of one that pins images, the digests of all of them by reference."""
+        """The locked data of a target; None when it is not locked. Of one that pins images and URLs, the digests of all of them by name."""
         if target.rule.pins:
-            images = {request: data for (rule, request), data in self._entries.items() if rule == _IMAGES}
-            return {request: data["version"] for request, data in images.items() if isinstance(data, dict) and "version" in data}
+            if self._pins is None:
+                pins = {request: data for (rule, request), data in self._entries.items() if rule in (IMAGES, URLS)}
+                self._pins = {request: data["version"] for request, data in pins.items() if isinstance(data, dict) and "version" in data}
+            return self._pins
         return self._entries.get(_key(target))
 
-    def missing(self, target: Configured, context: Callable[[Configured], LockContext]) -> list[str]:
+    def entries(self) -> Mapping[Key, Any]:
+        """Every answer."""
+        return self._entries
+
+    def missing(self, target: Configured, context: Contexts) -> list[str]:
         """What a target asks for that is not locked."""
         return [request for (rule, request), _ in _questions(target, context) if (rule, request) not in self._entries]
 
-    def resolve(self, targets: Iterable[Configured], context: Callable[[Configured], LockContext], *, update: bool) -> list[str]:
-        """Lock what is not locked yet, or everything with `update`. Returns the requests whose answer is new, a line each."""
-        changes: list[str] = []
-        done: set[tuple[str, str]] = set()
+    def asked(self, target: Configured, context: Contexts) -> list[Key]:
+        """The entries that a target asks for, whether or not they are there."""
+        return [key for key, _ in _questions(target, context)]
+
+    def resolve(self, targets: Iterable[Configured], context: Contexts, refresh: Refresh) -> list[Change]:
+        """Lock what is not locked yet, and what is to be found again. Returns what is new."""
+        changes: list[Change] = []
+        done: set[Key] = set()
         for target in targets:
             for key, ask in _questions(target, context):
-                if key in done or (key in self._entries and not update):
+                names = refresh.names(key)
+                if key in done or (key in self._entries and names is None):
                     continue
                 done.add(key)
-                data = msgspec.json.decode(msgspec.json.encode(ask()))
-                changes.extend(f"{target.label}: {line}" for line in difference(self._entries.get(key), data))
-                if self._entries.get(key) != data:
+                before = self._entries.get(key)
+                data = msgspec.json.decode(msgspec.json.encode(ask(before, names or ())))
+                changes.extend(Change(target.label, key, *parts) for parts in difference(before, data))
+                if before != data:
                     self._entries[key] = data
-                    self._changed = True
+                    self._pins, self._changed = None, True
         return changes
 
-    def prune(self, targets: Iterable[Configured], context: Callable[[Configured], LockContext]) -> int:
+    def prune(self, targets: Iterable[Configured], context: Contexts) -> int:
         """Drop entries that no target asks for; how many. For callers that know every target of the workspace."""
         wanted = {key for target in targets for key, _ in _questions(target, context)}
         stale = [key for key in self._entries if key not in wanted]
         for key in stale:
             del self._entries[key]
-        self._changed = self._changed or bool(stale)
+        self._pins, self._changed = None, self._changed or bool(stale)
         return len(stale)
 
     def save(self) -> bool:
@@ -116,24 +164,26 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _questions(target: Configured, context: Callable[[Configured], LockContext]) -> Iterator[tuple[tuple[str, str], Callable[[], Any]]]:
-    """The entries that a target asks for, and how each is answered."""
+def _questions(target: Configured, context: Contexts) -> Iterator[tuple[Key, Callable[[Any, tuple[str, ...]], Any]]]:
+    """The entries that a target asks for, and how each is answered, given what was locked and which names to look up again."""
     rule = target.rule
     if rule.lock:
         lock = rule.lock
-        yield _key(target), lambda: lock(context(target), target.attributes)
+        yield _key(target), lambda locked, names: lock(context(target, locked, names), target.attributes)
     if rule.pins:
         asking = context(target)
         for name in dict.fromkeys(rule.pins(asking, target.attributes)):
-            if "@" not in name:  # a digest pins by itself
-                yield (_IMAGES, name), functools.partial(_pinned, asking, name)
+            if name.startswith(("http://", "https://")):  # no reference begins so
+                yield (URLS, name), functools.partial(_pinned, name, asking.pin_url)
+            elif "@" not in name:  # a digest pins by itself
+                yield (IMAGES, name), functools.partial(_pinned, name, asking.pin_image)
 
 
-def _pinned(context: LockContext, name: str) -> dict[str, str]:
-    return {"name": name, "version": context.pin_image(name)}
+def _pinned(name: str, pin: Callable[[str], str], _locked: Any, _names: tuple[str, ...]) -> dict[str, str]:
+    return {"name": name, "version": pin(name)}
 
 
-def _key(target: Configured) -> tuple[str, str]:
+def _key(target: Configured) -> Key:
     rule = target.rule
     request = (
         rule.lock_key(target.attributes, target.platform)
@@ -143,20 +193,16 @@ def _key(target: Configured) -> tuple[str, str]:
     return rule.name, request
 
 
-def difference(old: Any, new: Any) -> list[str]:
-    """What a new answer changes, a line an item, for lists of things with a name and a version; a word for anything else."""
+def difference(old: Any, new: Any) -> list[tuple[str, str, str]]:
+    """What a new answer changes, as name, old and new version of things that have such; one word under no name for anything else."""
     if old == new:
         return []
-    before, after = _versions(old), _versions(new)
-    lines = []
-    for name in sorted(before.keys() | after.keys()):
-        one, other = before.get(name), after.get(name)
-        if one != other:
-            lines.append(f"{name} {one or '(new)'} → {other or '(gone)'}")
-    return lines or ["locked" if old is None else "changed"]
+    before, after = versions(old), versions(new)
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return [(name, before.get(name, ""), after.get(name, "")) for name in names] or [("", "", "locked" if old is None else "changed")]
 
 
-def _versions(data: Any) -> dict[str, str]:
+def versions(data: Any) -> dict[str, str]:
     """Every `{"name": …, "version": …}` anywhere in plain data."""
     found: dict[str, str] = {}
     stack = [data]

@@ -1,16 +1,19 @@
 """The resolve phase: pin what targets ask for from outside. The only phase with network besides steps that ask for it."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from graphbuild.build.lockfile import LockFile
+from graphbuild.build.lockfile import Change, Contexts, LockFile, Refresh
+from graphbuild.build.perform.downloads import LARGEST_DOWNLOAD, latest
 from graphbuild.graph.configure import Configured
 from graphbuild.layers.cancel import never
 from graphbuild.network import Network, download
-from graphbuild.rules.api import LockContext, workspace_path
+from graphbuild.network.seam import shown
+from graphbuild.rules.api import workspace_path
 from graphbuild.store.store import Store
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 from graphbuild.values.label import Label
@@ -26,11 +29,24 @@ class Resolving:
     """What `Rule.lock` is given: fetches through the seam, bodies kept in the store where their digest is known."""
 
     def __init__(
-        self, target: Configured, root: Path, store: Store, network: Network, images: Callable[[], "Images"], report: Callable[[str], None]
+        self,
+        target: Configured,
+        root: Path,
+        store: Store,
+        network: Network,
+        images: Callable[[], "Images"],
+        report: Callable[[str], None],
+        *,
+        offline: bool = False,
+        locked: Any = None,
+        refresh: tuple[str, ...] = (),
     ) -> None:
         self.label: Label = target.label
         self.platform = target.platform
         self.build_platform = this_platform()
+        self.locked = locked
+        self.refresh = refresh
+        self._offline = offline
         self._place = target.place
         self._root = root
         self._store = store
@@ -51,8 +67,20 @@ class Resolving:
             return writer.commit(digest, found)
 
     def pin_image(self, reference: str) -> str:
-        try:
+        with self._placed():
             return str(self._images().pin(reference, never))
+
+    def pin_url(self, url: str) -> str:
+        with self._placed():
+            if shown(url) != url:
+                raise mistake(f"{shown(url)} takes a user or a password, which is not written into build.lock")
+            return str(latest(url, LARGEST_DOWNLOAD, self._store, self._network, offline=self._offline, cancelled=never).digest)
+
+    @contextlib.contextmanager
+    def _placed(self) -> Iterator[None]:
+        """Errors that stand nowhere stand at the target."""
+        try:
+            yield
         except GraphbuildError as error:
             problems = (msgspec.structs.replace(problem, place=problem.place or self._place) for problem in error.problems)
             raise GraphbuildError(*problems, exit_code=error.exit_code) from None
@@ -73,12 +101,12 @@ class Resolving:
 def resolve(
     configured: Mapping[Label, Configured],
     lock: LockFile,
-    context: Callable[[Configured], LockContext],
+    context: Contexts,
     *,
-    update: bool = False,
+    refresh: Refresh = Refresh(),  # noqa: B008 - frozen
     locked: bool = False,
-) -> list[str]:
-    """Lock what is not locked yet (everything with `update`). Returns what is new, a line each; nothing is saved.
+) -> list[Change]:
+    """Lock what is not locked yet, and what is to be found again. Returns what is new; nothing is saved.
 
     With `locked`, what is missing is an error instead.
     """
@@ -88,9 +116,4 @@ def resolve(
         if missing:
             problems = (Problem(f"build.lock has nothing for {target.label}", target.place, "run `graphbuild lock`") for target in missing)
             raise GraphbuildError(*problems)
-    return lock.resolve(wanting, context, update=update)
-
-
-def lookup(lock: LockFile) -> Callable[[Configured], Any]:
-    """What `analyze` asks: the locked data of a target."""
-    return lock.get
+    return lock.resolve(wanting, context, refresh)

@@ -22,7 +22,7 @@ def declare(commands: Any, add: Add, project: Callable[[argparse.ArgumentParser]
 
 
 def _list(actions: Any, add: Add) -> argparse.ArgumentParser:
-    ls = add(actions, "ls", "list images, with what they share with others; `graphbuild images` is the same", "graphbuild image ls web")
+    ls = add(actions, "ls", "list the store's images, with what they share with others", "graphbuild image ls web")
     ls.add_argument("name", nargs="?", default="", metavar="NAME", help="only images of that repository or name; * matches anything")
     ls.add_argument("-q", "--quiet", action="store_true", help="ids only")
     ls.add_argument("-a", "--all", action="store_true", help="accepted; all are listed anyway")

@@ -1,4 +1,4 @@
-"""Commands that look and do not build: check, explain, graph, lock, schema, completion."""
+"""Commands that look and do not build: check, explain, graph, schema, completion."""
 
 import contextlib
 import json
@@ -11,38 +11,21 @@ from graphbuild.build.keys import decode_fields
 from graphbuild.cli.origin import origin
 from graphbuild.cli.session import Session, report, session
 from graphbuild.graph.analyze import Node
-from graphbuild.graph.configure import Configured, configure_all
+from graphbuild.graph.configure import configure_all
 from graphbuild.spec.model import PackageSpec
-from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError, Problem
-from graphbuild.values.label import Label
+from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError
 
 
 def _quiet(_text: str) -> None:
     """What the build has said already."""
 
 
-def _everything(opened: Session) -> list[Label]:
-    """Every target of the workspace, `manual` ones too. GraphbuildError with the mistakes of all packages at once."""
-    labels: list[Label] = []
-    problems: list[Problem] = []
-    for package in opened.project.packages(""):
-        try:
-            spec = opened.project.load(package)
-            for declaration in spec.targets if spec else ():
-                labels.extend(opened.project.workspace.expand(Label(package, declaration.name)))
-        except GraphbuildError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise GraphbuildError(*problems)
-    return labels
-
-
 def check(options: Any) -> int:
     """Parse, type and analyse everything; what is not locked is checked up to where the lock is needed."""
     with session(options, report) as opened:
-        labels = opened.selected(options.labels) if options.labels else _everything(opened)
+        labels = opened.selected(options.labels) if options.labels else opened.everything()
         configured = configure_all(opened.project.workspace, labels)
-        unlocked = _unlocked(configured, opened)
+        unlocked = opened.unlocked(configured)
         opened.analyze([label for label in labels if label not in unlocked])
         opened.project.saved()
         packages = len({label.package for label in configured})
@@ -50,16 +33,6 @@ def check(options: Any) -> int:
         if unlocked:
             sys.stdout.write(f"{len(unlocked)} of them wait for `graphbuild lock`\n")
     return EXIT_OK
-
-
-def _unlocked(configured: dict[Label, Configured], opened: Session) -> set[Label]:
-    """Targets that are not locked, and all that is built on them."""
-    found = {label for label, target in configured.items() if opened.project.lock.missing(target, opened.lock_context)}
-    size = -1
-    while size != len(found):
-        size = len(found)
-        found |= {label for label, target in configured.items() if found.intersection(target.needs())}
-    return found
 
 
 def explain(options: Any, spec: PackageSpec | None = None) -> int:
@@ -107,28 +80,6 @@ def graph(options: Any) -> int:
     return EXIT_OK
 
 
-def lock(options: Any) -> int:
-    """Resolve what comes from outside, and pin it."""
-    from graphbuild.build.resolving import resolve
-
-    with session(options, report) as opened:
-        project = opened.project
-        labels = opened.selected(options.labels) if options.labels else _everything(opened)
-        configured = configure_all(project.workspace, labels)
-        changes = resolve(configured, project.lock, opened.lock_context, update=options.update)
-        gone = 0 if options.labels else project.lock.prune(configured.values(), opened.lock_context)
-        sys.stdout.writelines(f"{change}\n" for change in changes)
-        if gone:
-            sys.stdout.write(f"{gone} entries that nothing asks for any more\n")
-        if not changes and not gone:
-            sys.stdout.write("build.lock is up to date\n")
-        elif options.dry_run:
-            sys.stdout.write("nothing was written\n")
-        elif project.lock.save():
-            sys.stdout.write("wrote build.lock\n")
-    return EXIT_OK
-
-
 def schema(options: Any) -> int:
     """Print the JSON Schema, for the rules that are here."""
     from graphbuild.spec.schema import schema as build_schema
@@ -160,7 +111,8 @@ def complete_words(words: list[str]) -> int:
     from graphbuild.cli.completion import complete
     from graphbuild.cli.parser import flags, parser
 
-    for candidate in complete(words, flags(parser()), _labels, _images):
+    arguments = _locked if words[:1] == ["lock"] and "--update" in words else _labels
+    for candidate in complete(words, flags(parser()), arguments, _images):
         sys.stdout.write(f"{candidate}\n")
     return EXIT_OK
 
@@ -174,6 +126,19 @@ def _images() -> Iterable[str]:
     try:
         with contextlib.closing(Store(find_site(Path.cwd(), None).store)) as store:
             return [familiar(name) for name in store.images.names()]
+    except GraphbuildError:
+        return ()
+
+
+def _locked() -> Iterable[str]:
+    """What `lock --update` takes: labels, and the names of what is locked."""
+    from graphbuild.build.project import Project, find_site
+    from graphbuild.build.updating import names_in
+
+    try:
+        site = find_site(Path.cwd(), None)
+        project = Project(site, site.store, {})
+        return [*_labels(), *names_in(project.lock.entries(), project.rules.values())]
     except GraphbuildError:
         return ()
 

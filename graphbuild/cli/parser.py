@@ -42,6 +42,17 @@ examples:
   graphbuild shell :deps            look around in a step, or in the ruins of one that failed
 """
 
+_IMAGES_EXAMPLES = """\
+graphbuild images
+         graphbuild images --containing 'libssl3<3.0.15'
+         graphbuild images //svc/... --containing python:flask --with-file '/usr/bin/perl*' --format json"""
+
+_LOCK_EXAMPLES = """\
+graphbuild lock
+         graphbuild lock --update debian:libssl3 --dry-run
+         graphbuild lock --update docker.io/library/alpine:3.20
+         graphbuild lock --update --dry-run --format json"""
+
 _LABELS = "labels and patterns: //web:app, :app, //web:all, //svc/..., -//x:y (default: the outputs of this package)"
 
 
@@ -68,8 +79,6 @@ def parse(arguments: Sequence[str], plugins: Sequence[Command] = ()) -> argparse
     """
     top = parser(plugins)
     _check_command(arguments, plugins)
-    if arguments[:1] == ["images"]:  # as Docker has it
-        arguments = ["image", "ls", *arguments[1:]]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     marked = [
         f" {word}"
@@ -137,6 +146,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     _shell(commands)
     _add(commands, "container", "make, run and commit containers, by Docker's commands", "graphbuild container run --rm -it debian bash")
     _cache(commands)
+    _images(commands)
     image_grammar.declare(commands, _add, _project)
     schema = _add(commands, "schema", "print the JSON Schema of build.yaml, for editors", "graphbuild schema > build.schema.json")
     schema.add_argument("--settings", action="store_true", help="that of graphbuild.yaml instead")
@@ -300,10 +310,17 @@ def _ci(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    lock = _add(commands, "lock", "resolve what comes from outside, and pin it in build.lock", "graphbuild lock --update")
+    lock = _add(commands, "lock", "resolve what comes from outside, and pin it in build.lock", _LOCK_EXAMPLES)
     lock.add_argument("labels", nargs="*", metavar="LABEL", help="targets (default: all of the workspace)")
-    lock.add_argument("--update", action="store_true", help="resolve again what is locked already")
-    lock.add_argument("-n", "--dry-run", action="store_true", help="say what would change, and write nothing")
+    lock.add_argument(
+        "--update",
+        metavar="NAME",
+        nargs="*",
+        help="resolve again what is locked already: all, or a RULE, RULE:PACKAGE, image reference, URL or label",
+    )
+    lock.add_argument("-n", "--dry-run", action="store_true", help="say what would change, and which images with it; write nothing")
+    lock.add_argument("-v", "--verbose", action="store_true", help="name every output that would change")
+    lock.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     _targets(lock)
 
 
@@ -316,6 +333,24 @@ def _shell(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     shell.add_argument("-u", "--user", help="as this user (default: the target's)")
     shell.add_argument("--network", choices=("none", "host"), help="default: the target's")
     _targets(shell)
+
+
+def _images(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "list the workspace's images as they were built last, or those that hold a package or a file"
+    images = _add(commands, "images", text, _IMAGES_EXAMPLES)
+    images.add_argument("labels", nargs="*", metavar="PATTERN", help="targets (default: //..., all of the workspace)")
+    images.add_argument(
+        "--containing",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="NAME, or NAME with < <= = >= > != and a version; deb:, python: or apk: before it says whose; repeated: all of them",
+    )
+    images.add_argument(
+        "--with-file", metavar="PATH", action="append", default=[], help="an absolute path, or a glob of paths; repeated: all of them"
+    )
+    images.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
+    _project(images)
 
 
 def _cache(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -351,5 +386,6 @@ def flags(top: argparse.ArgumentParser) -> dict[str, Sequence[str]]:
 
 
 def _flag(option: argparse.Action) -> list[str]:
-    value = "" if option.nargs == 0 else "=" + "|".join(map(str, option.choices or ()))
+    takes_none = option.nargs in (0, "*")  # after one that takes any number of words, they complete as arguments do
+    value = "" if takes_none else "=" + "|".join(map(str, option.choices or ()))
     return [f"{text}{value}" for text in option.option_strings if text.startswith("--")]

@@ -4,12 +4,13 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from graphbuild.build.lockfile import LockFile
 from graphbuild.build.project import Project, Site, check_network, find_site
 from graphbuild.build.reading import reader_of
 from graphbuild.build.resolving import Resolving, resolve
@@ -23,7 +24,7 @@ from graphbuild.rules.api import LockContext, Snapshot
 from graphbuild.spec.model import PackageSpec
 from graphbuild.store.store import Store
 from graphbuild.values.config import Config
-from graphbuild.values.errors import mistake
+from graphbuild.values.errors import GraphbuildError, Problem, mistake
 from graphbuild.values.label import Label
 from graphbuild.values.platform import normal_platform
 
@@ -50,6 +51,7 @@ class Session:
         self.project = project
         self.store = store
         self.network = network
+        self.offline = offline
         self._warned: set[str] = set()
         self.registries = registries
         self.images = once(lambda: images_of(store, registries, offline=offline))
@@ -87,11 +89,36 @@ class Session:
                 self.report(text)
         return graph
 
-    def analyze(self, labels: Sequence[Label]) -> Graph:
-        """The graph of labels that are locked."""
+    def everything(self) -> list[Label]:
+        """Every target of the workspace, `manual` ones too. GraphbuildError with the mistakes of all packages at once."""
+        labels: list[Label] = []
+        problems: list[Problem] = []
+        for package in self.project.packages(""):
+            try:
+                spec = self.project.load(package)
+                for declaration in spec.targets if spec else ():
+                    labels.extend(self.project.workspace.expand(Label(package, declaration.name)))
+            except GraphbuildError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise GraphbuildError(*problems)
+        return labels
+
+    def analyze(self, labels: Sequence[Label], lock: LockFile | None = None) -> Graph:
+        """The graph of labels that are locked (in `lock`: by default the workspace's)."""
         project = self.project
         reader = reader_of(project.inputs, self.store, self.network, self.images)
-        return analyze(project.workspace, labels, Surroundings(project.lock.get, reader, project.surroundings))
+        return analyze(project.workspace, labels, Surroundings((lock or project.lock).get, reader, project.surroundings))
+
+    def unlocked(self, configured: Mapping[Label, Configured], lock: LockFile | None = None) -> set[Label]:
+        """Targets that are not locked (in `lock`: by default the workspace's), and all that is built on them: of those there is no graph."""
+        lock = lock or self.project.lock
+        found = {label for label, target in configured.items() if lock.missing(target, self.lock_context)}
+        size = -1
+        while size != len(found):
+            size = len(found)
+            found |= {label for label, target in configured.items() if found.intersection(target.needs())}
+        return found
 
     def config(self, label: Label) -> Config:
         """The config that comes down with a target's files."""
@@ -101,8 +128,9 @@ class Session:
             raise mistake(f"{label} offers no files", hint="name a base or a step")
         return reader_of(self.project.inputs, self.store, self.network, self.images)(graph.nodes).config(snapshot.config)
 
-    def lock_context(self, target: Configured) -> LockContext:
-        return Resolving(target, self.project.root, self.store, self.network, self.images, self.report)
+    def lock_context(self, target: Configured, locked: Any = None, refresh: tuple[str, ...] = ()) -> LockContext:
+        parts = (self.project.root, self.store, self.network, self.images, self.report)
+        return Resolving(target, *parts, offline=self.offline, locked=locked, refresh=refresh)
 
     def _default(self) -> list[Label]:
         project = self.project

@@ -23,11 +23,15 @@ _Nodes = tuple[dict[bytes, Entry], list[bytes], frozenset[bytes]]
 
 
 class Layer(msgspec.Struct, eq=False):
-    """One layer of a stack. `entries` is its sorted index; `folder` gives its folder form, made on demand. Stacks share layers."""
+    """One layer of a stack. `entries` is its sorted index; `folder` gives its folder form, made on demand. Stacks share layers.
+
+    `content` gives what a FILE of the index holds; where nobody says how, it is read from the folder.
+    """
 
     tree: Digest
     entries: Sequence[Entry]
     folder: Callable[[], Path]
+    content: Callable[[Entry], bytes] | None = None
     _made: _Nodes | None = None
 
     def at(self, path: bytes) -> Entry | None:
@@ -60,6 +64,17 @@ class Layer(msgspec.Struct, eq=False):
                     folder = folder.rpartition(b"/")[0]
             self._made = nodes, sorted(nodes), frozenset(implicit)
         return self._made
+
+    def read(self, path: bytes) -> bytes | None:
+        """The content that this layer alone gives a path, symlinks not followed; None where it has no file there."""
+        entry = self.at(path)
+        first = self.at(entry.target) if entry is not None and entry.kind is Kind.HARDLINK else entry
+        if first is None or first.kind is not Kind.FILE:
+            return None
+        if self.content is not None:
+            return self.content(first)
+        with os.fdopen(open_below(self.folder(), first.path), "rb") as file:
+            return file.read(first.size)
 
     def file_of(self, entry: Entry) -> Entry:
         """The entry, or for a HARDLINK what it is a name of, under the link's own path."""
@@ -158,9 +173,7 @@ class Stack:
             return None
         if found[0].size > limit:
             raise mistake(f"/{os.fsdecode(real)} is larger than {limit} bytes")
-        fd = open_below(found[1].folder(), real)
-        with os.fdopen(fd, "rb") as file:
-            return file.read(limit)
+        return found[1].read(real)
 
     def _made_of(self, folder: bytes) -> tuple[Layer, ...]:
         """The layers that make up a directory, topmost first; none if it is not one."""

@@ -113,6 +113,16 @@ def _with_spans(entries: Sequence[Entry], before: Sequence[Entry], headers: "_He
         yield _Span(start, end - start)
 
 
+def content_offset(entries: Sequence[Entry], wanted: Entry, epoch: int) -> int:
+    """Where, in the tar that `write_layer_tar` makes of a sorted index, the content of one of its FILEs begins. In bytes."""
+    headers, offset = _Headers(epoch), 0
+    for entry in entries:
+        if entry.path == wanted.path:
+            return offset + headers.length(entry) - entry.size - (-entry.size % _BLOCK)
+        offset += headers.length(entry)
+    raise KeyError(_shown(wanted.path))
+
+
 class _Headers:
     """Makes the header blocks of entries. What many entries share is formatted, and summed for the checksum, once."""
 

@@ -203,11 +203,16 @@ class Analysis(msgspec.Struct, frozen=True):
 class LockContext(Protocol):
     """What `Rule.lock` may do. `label` and `report` are for progress and errors; `platform` is what is built for, os/arch[/variant], and
     `build_platform` that of this machine.
+
+    `locked` is what build.lock has for this request so far, as `lock` returned it, or None. `refresh` names what of it is to be looked up
+    again, by a rule whose answer has parts (`Rule.partial`): these and what they must bring along, all else stays. () means all of it.
     """
 
     label: Label
     platform: str
     build_platform: str
+    locked: Any
+    refresh: tuple[str, ...]
 
     def fetch(self, url: str, *, sha256: str = "", size: int = 0) -> bytes:
         """The body of `url`, verified where a digest is given. GraphbuildError when it cannot be had."""
@@ -219,6 +224,10 @@ class LockContext(Protocol):
 
     def pin_image(self, reference: str) -> str:
         """The digest ("sha256:…") that an image reference stands for in its registry now. GraphbuildError when it cannot be had."""
+        ...
+
+    def pin_url(self, url: str) -> str:
+        """The digest ("sha256:…") of what a URL serves now, which stays in the store: a `Fetch` of it sends nothing again."""
         ...
 
     def read(self, path: str) -> bytes:
@@ -240,9 +249,11 @@ class Rule(msgspec.Struct, frozen=True):
     `name` is the key in the spec; `kind` the section it belongs to; `attributes` a Struct (frozen, unknown fields
     forbidden) whose fields are what the spec may say; `short` the field that a value which is no map fills. `dependencies` gives the labels,
     as texts, that the attributes name besides `from:`. `lock` resolves what must be pinned: it returns plain data (JSON
-    types) that build.lock keeps under `lock_key(attributes, platform)` and `Context.lock` hands back. `pins` names the images of registries that a
-    target needs, which may depend on what its files say: build.lock keeps a digest for each reference without one, whoever names it, and
-    `Context.lock` is a map of them. `index` makes one target of those for several platforms: it is given the analysed target of each. Targets of a command are not locked: what their references stand for is asked in each build.
+    types) that build.lock keeps under `lock_key(attributes, platform)` and `Context.lock` hands back. `partial`: `lock` heeds
+    `LockContext.refresh`, so that one name in its answer can be updated. `pins` names the images of registries, and the http and https URLs,
+    that a target needs, which may depend on what its files say: build.lock keeps a digest for each URL and each reference without one,
+    whoever names it, and `Context.lock` is a map of them. `index` makes one target of those for several platforms: it is given the analysed
+    target of each. Targets of a command are not locked: what their references stand for is asked in each build.
     """
 
     name: str
@@ -256,6 +267,7 @@ class Rule(msgspec.Struct, frozen=True):
     pins: Callable[[LockContext, Any], Sequence[str]] | None = None
     index: Callable[[Context, Any, Sequence[tuple[str, Target]]], Analysis] | None = None
     doc: str = ""
+    partial: bool = False
 
 
 def layer_target(context: Context, action: Action, name: str = "layer", patch: ConfigPatch | None = None) -> Analysis:

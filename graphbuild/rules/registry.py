@@ -64,6 +64,8 @@ def _faults(rule: Any, reserved: set[str]) -> Iterable[str]:
         yield f"{name}: its Struct must be frozen=True and forbid_unknown_fields=True"
     if rule.short and rule.short not in attributes.__struct_encode_fields__:
         yield f"{name}: `short` names {rule.short!r}, which is no field of its Struct"
+    if rule.partial and rule.lock is None:
+        yield f"{name}: `partial` is about `lock`, which it has not"
     for attribute, count in (("analyze", 2), ("dependencies", 1), ("lock", 2), ("lock_key", 2), ("pins", 2), ("index", 3)):
         yield from _signature(name, attribute, getattr(rule, attribute), count)
 

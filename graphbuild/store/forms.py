@@ -17,6 +17,7 @@ from graphbuild.layers.tar_read import unpack
 from graphbuild.layers.tar_tree import Ids
 from graphbuild.layers.tar_write import Earlier, write_layer_tar
 from graphbuild.store.actions import LayerOutput
+from graphbuild.store.reading import read_file
 from graphbuild.store.store import Store
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.entry import Entry, encode_index, tree_digest
@@ -39,7 +40,9 @@ class Forms:
     def layer(self, output: LayerOutput) -> Layer:
         known = self._layers.get(output.tree)
         if known is None:
-            known = Layer(output.tree, self._store.index(output.tree), functools.cache(lambda: self.folder(output)))
+            entries = self._store.index(output.tree)
+            content = functools.partial(read_file, self._store, output, entries, epoch=self._epoch)
+            known = Layer(output.tree, entries, functools.cache(lambda: self.folder(output)), content)
             self._layers[output.tree] = known
         return known
 

@@ -42,7 +42,7 @@ def test_a_list(ws: Workspace):
     one = imported(ws, "web:1", {"a": b"x" * 1500}, when=1_600_000_000)
     imported(ws, "registry.example:5000/team/web", {"a": b"y"}, "-c", "LABEL kind=big level=1")
     none = imported(ws, "", {"a": b"z"}, when=1_650_000_000)
-    lines = [line.split("   ") for line in ws.ok("images").out.splitlines()]
+    lines = [line.split("   ") for line in ws.ok("image", "ls").out.splitlines()]
     assert lines[1][0] == "registry.example:5000/team/web"
     assert [[cell.strip() for cell in line if cell.strip()] for line in lines][2][:3] == ["<none>", "<none>", none[7:19]]
     row = json.loads(ws.ok("image", "ls", "web:1", "--format", "json").out)

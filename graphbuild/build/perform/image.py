@@ -22,7 +22,7 @@ from graphbuild.values.digest import Digest
 
 def prepare_image(action: Image, world: World) -> Prepared:
     if not world.settings.delivers:
-        action = msgspec.structs.replace(action, exports=(), tags=())
+        action = msgspec.structs.replace(action, exports=(), tags=(), engines=())
     config = world.image_config(action.config, action.platform)
     codec = codec_of(action, world)
     layers = world.outputs(action.layers)

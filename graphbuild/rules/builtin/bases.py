@@ -15,6 +15,7 @@ from graphbuild.rules import (
     Fetch,
     ImportImage,
     ImportTar,
+    LockContext,
     Pull,
     Ref,
     Rule,
@@ -22,6 +23,7 @@ from graphbuild.rules import (
     WorkspaceFile,
 )
 
+_PASSWORD = re.compile(r"https?://[^/?#]*@")
 _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
@@ -30,19 +32,19 @@ class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A root file system tarball: `path`, or `url` with `sha256`."""
+    """A root file system tarball: `path`, or `url`, pinned by `sha256` or in build.lock."""
 
     path: Annotated[str, Meta(description="The tarball in the package: plain, gz, bz2, xz or zst.")] = ""
     url: Annotated[str, Meta(description="Where to download it instead; http or https.")] = ""
-    sha256: Annotated[str, Meta(description="The digest of what `url` serves, 64 hex digits; needed with it.")] = ""
+    sha256: Annotated[str, Meta(description="The digest of what `url` serves, 64 hex digits; without it build.lock pins one.")] = ""
 
 
 class Oci(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An image somebody else built: `path`, or `url` with `sha256`."""
+    """An image somebody else built: `path`, or `url`, pinned by `sha256` or in build.lock."""
 
     path: Annotated[str, Meta(description="The layout folder or the archive in the package.")] = ""
     url: Annotated[str, Meta(description="Where to download the archive instead; http or https.")] = ""
-    sha256: Annotated[str, Meta(description="The digest of what `url` serves, 64 hex digits; needed with it.")] = ""
+    sha256: Annotated[str, Meta(description="The digest of what `url` serves, 64 hex digits; without it build.lock pins one.")] = ""
     reference: Annotated[str, Meta(description="A tag or a digest; needed where the source holds several images.")] = ""
     platform: Annotated[str, Meta(description="os/arch[/variant]; what is built for by default.")] = ""
 
@@ -77,9 +79,34 @@ def _source(context: Context, attributes: Tar | Oci, rule: str) -> tuple[Workspa
         return WorkspaceFile(context.path(attributes.path)), ()
     if not attributes.url.startswith(("http://", "https://")):
         raise context.mistake(f"{attributes.url!r} is not an http or https URL", rule, "url")
-    if not _SHA256.fullmatch(attributes.sha256):
-        raise context.mistake("`url` needs the `sha256` of what it serves: 64 hex digits", rule, hint="`curl -L URL | sha256sum` tells it")
-    return context.ref("fetch"), (("fetch", Fetch(attributes.url, attributes.sha256.removeprefix("sha256:"))),)
+    return context.ref("fetch"), (("fetch", Fetch(attributes.url, _digest(context, attributes, rule))),)
+
+
+def _digest(context: Context, attributes: Tar | Oci, rule: str) -> str:
+    """What pins a download, in hex; "" where nothing does, for a command made it up."""
+    if attributes.sha256:
+        if not _SHA256.fullmatch(attributes.sha256):
+            hint = "64 hex digits; `curl -L URL | sha256sum` tells them, and without `sha256` build.lock keeps them"
+            raise context.mistake(f"{attributes.sha256!r} is not a SHA-256", rule, "sha256", hint=hint)
+        return attributes.sha256.removeprefix("sha256:")
+    if _PASSWORD.match(attributes.url):
+        raise context.mistake("a URL with a password is not written into build.lock", rule, "url", hint="pin it here, by `sha256`")
+    digest = str((context.lock or {}).get(attributes.url, ""))
+    if not digest and not context.settings.anywhere:
+        raise context.mistake(
+            f"{attributes.url} is not pinned in build.lock", rule, "url", hint="run `graphbuild lock`, or give its `sha256`"
+        )
+    if digest and not _SHA256.fullmatch(digest):
+        raise context.mistake(
+            f"build.lock pins {attributes.url} by {digest!r}, which is no SHA-256", rule, hint="`graphbuild lock --update` writes it anew"
+        )
+    return digest.removeprefix("sha256:")
+
+
+def _pins(_context: LockContext, attributes: Tar | Oci) -> tuple[str, ...]:
+    """The download that build.lock is to pin."""
+    pinned = attributes.sha256 or not attributes.url.startswith(("http://", "https://")) or _PASSWORD.match(attributes.url)
+    return () if pinned or attributes.path else (attributes.url,)
 
 
 def _platform(context: Context, attributes: Oci | Image) -> str:
@@ -134,13 +161,14 @@ def git(context: Context, attributes: Git) -> Analysis:
 
 RULES = (
     Rule("scratch", "base", Scratch, scratch, doc="Nothing: for static binaries, and for files that others pick up."),
-    Rule("tar", "base", Tar, tar, short="path", doc="A root file system tarball, as `docker import` takes it."),
+    Rule("tar", "base", Tar, tar, short="path", pins=_pins, doc="A root file system tarball, as `docker import` takes it."),
     Rule(
         "oci",
         "base",
         Oci,
         oci,
         short="path",
+        pins=_pins,
         doc="An image from an OCI layout folder, an OCI archive or a `docker save` archive, with its config.",
     ),
     Rule(

@@ -20,7 +20,8 @@ from graphbuild_debian.attributes import Debian, Suite, architecture, suites
 from graphbuild_debian.packages import Index
 from graphbuild_debian.records import Lock, Locked, LockedSuite, from_plain, to_plain
 from graphbuild_debian.release import IndexFile, Release, read_release
-from graphbuild_debian.resolver import Choice, Solution, install_stages, resolve, subset
+from graphbuild_debian.resolver import Choice, Solution, attempt, install_stages, resolve, subset
+from graphbuild_debian.update import is_newer, update
 
 # What every image holds: the skeleton and /etc/passwd, the dynamic loader's cache, and a shell for steps that are a string.
 BASE = ("base-files", "base-passwd", "dash", "libc-bin")
@@ -49,7 +50,10 @@ def lock(context: LockContext, attributes: Debian) -> Any:
     context.report("resolving packages")
     sources = [(suite.mirror, text) for (suite, _release, _component), text in zip(jobs, texts, strict=True)]
     index = Index(arch, sources, {*attributes.exclude, *(_CONVERTERS - set(attributes.packages))})
-    packages, tools = _choose(index, arch, attributes)
+    before = _before(context) if context.refresh else None
+    if before is not None and not is_newer(index, before, context.refresh):
+        return context.locked
+    packages, tools = _choose(index, arch, attributes, before, context)
     read = tuple(LockedSuite(suite.mirror, suite.name, release.codename, release.date) for suite, release in pairs)
     return _checked(Lock(arch, read, packages, tools))
 
@@ -118,11 +122,30 @@ def _open(path: Path, suffix: str) -> Any:
             return path.open("rb")
 
 
-def _choose(index: Index, arch: str, attributes: Debian) -> tuple[tuple[Locked, ...], tuple[Locked, ...]]:
-    """The packages of the image and the tools besides. The tools are always the essential closure: dpkg needs it to run."""
+def _before(context: LockContext) -> Lock | None:
+    """What was locked before; None where nothing was that can be read."""
+    try:
+        return from_plain(context.locked)
+    except msgspec.ValidationError:
+        return None
+
+
+def _choose(
+    index: Index, arch: str, attributes: Debian, before: Lock | None, context: LockContext
+) -> tuple[tuple[Locked, ...], tuple[Locked, ...]]:
+    """The packages of the image and the tools besides. The tools are always the essential closure: dpkg needs it to run.
+
+    `before`: what was locked, where only what `context.refresh` names, and what comes with it, is to become another version.
+    """
     wishes = (("base", BASE), ("packages", attributes.packages))
     essential = ("essential", tuple(index.essential()))
-    solution = resolve(index, arch, (essential, *wishes), recommends=attributes.recommends)
+    roots = (essential, *wishes)
+    if before is None:
+        solution = resolve(index, arch, roots, recommends=attributes.recommends)
+    else:
+        solution = update(
+            index, before, context.refresh, lambda held: attempt(held, arch, roots, recommends=attributes.recommends), context.report
+        )
     first = subset(solution, arch, (essential,))
     stages = install_stages(solution, arch, first)
     part = (

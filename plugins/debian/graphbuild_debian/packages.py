@@ -1,11 +1,12 @@
 """Packages indexes: text in, candidates by name out. Touches no file and no network.
 
-Invariants: of each name only the newest version is a candidate, as for apt where all sources have one priority; the same
-version of two sources is one candidate with two URLs only if both have the same SHA256. Of 60,000 stanzas only what every
+Invariants: of each name only the newest version is a candidate, as for apt where all sources have one priority, unless one is held at
+another; the same version of two sources is one candidate with two URLs only if both have the same SHA256. Of 60,000 stanzas only what every
 search needs is read at once (name, version, provides); the rest of a stanza is parsed when the resolver asks for it.
 """
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 import msgspec
@@ -53,11 +54,26 @@ class Index:
         """`sources`: (mirror, text of a Packages file), in the order in which they are preferred where versions are equal."""
         self._arch = arch
         self._stanzas: dict[str, _Stanza] = {}
+        self._others: dict[str, list[_Stanza]] = {}  # what is not the newest of its name
         self._parsed: dict[str, Package] = {}
         excluded = frozenset(exclude)
         for mirror, text in sources:
             self._add(mirror, text, excluded)
         self._provided = self._virtual_names()
+
+    def version(self, name: str, version: str, sha256: str) -> Package | None:
+        """One version of a package, also one that is not the newest; None where no source lists it (any more)."""
+        newest = self._stanzas.get(name)
+        for stanza in (*([newest] if newest else ()), *self._others.get(name, ())):
+            if stanza.version == version and _field(stanza.text, "SHA256") == sha256:
+                return _package(name, stanza, self._arch)
+        return None
+
+    def held(self, packages: Mapping[str, Package]) -> "Index":
+        """The same index with these, by name, as the candidates, whatever is newer."""
+        index = copy.copy(self)
+        index._parsed = {**self._parsed, **packages}  # noqa: SLF001 - its own kind
+        return index
 
     def candidate(self, name: str) -> Package | None:
         """The package of that very name."""
@@ -89,8 +105,12 @@ class Index:
             before = known.get(name)
             if before is None or (order := _order(version, before.version, name)) > 0:
                 known[name] = _Stanza(version, body, (mirror,))
-            elif order == 0 and mirror not in before.urls and _field(body, "SHA256") == _field(before.text, "SHA256"):
-                before.urls = (*before.urls, mirror)
+                if before is not None:
+                    self._others.setdefault(name, []).append(before)
+            elif order == 0 and _field(body, "SHA256") == _field(before.text, "SHA256"):
+                before.urls = before.urls if mirror in before.urls else (*before.urls, mirror)
+            else:
+                self._others.setdefault(name, []).append(_Stanza(version, body, (mirror,)))
 
     def _virtual_names(self) -> dict[str, list[str]]:
         provided: dict[str, list[str]] = {}

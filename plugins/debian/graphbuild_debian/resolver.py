@@ -26,19 +26,38 @@ class Choice(msgspec.Struct, frozen=True):
 Solution = dict[str, Choice]
 
 
-def resolve(index: Index, arch: str, roots: Sequence[tuple[str, Sequence[str]]], *, recommends: bool = False) -> Solution:
+class Obstacle(msgspec.Struct, frozen=True):
+    """Why there is no solution: what is told, and the pairs that do not go together, a package with what it asks for or excludes."""
+
+    problems: tuple[Problem, ...]
+    pairs: tuple[tuple[Package, Group], ...]
+
+
+Roots = Sequence[tuple[str, Sequence[str]]]
+
+
+def resolve(index: Index, arch: str, roots: Roots, *, recommends: bool = False) -> Solution:
     """The closure of the roots, by name.
 
     `roots`: (reason, names), each resolved on top of those before it, as if they had been installed one after another.
     GraphbuildError for a name that is not there, a dependency that cannot be met and packages that exclude each other.
     """
+    found = attempt(index, arch, roots, recommends=recommends)
+    if isinstance(found, Obstacle):
+        raise GraphbuildError(*found.problems)
+    return found
+
+
+def attempt(index: Index, arch: str, roots: Roots, *, recommends: bool = False) -> Solution | Obstacle:
+    """What `resolve` finds, or what is in the way. GraphbuildError for a name that is not there."""
     search = _Search(index, arch, recommends=recommends)
     for reason, names in roots:
         for package in [_root(index, name) for name in dict.fromkeys(names)]:
             search.take(package, reason)
-        search.close()
-    check(search.taken, arch)
-    return search.taken
+        obstacle = search.close()
+        if obstacle is not None:
+            return obstacle
+    return check(search.taken, arch) or search.taken
 
 
 def _root(index: Index, name: str) -> Package:
@@ -76,31 +95,35 @@ class _Search:
             self._provided.setdefault(name, []).append(package)
         self._new.append(package)
 
-    def close(self) -> None:
-        """Take what the taken ones need, until nothing is missing."""
+    def close(self) -> Obstacle | None:
+        """Take what the taken ones need, until nothing is missing, or something cannot be had."""
         while self._new or self._open:
             while self._new:
-                self._look(self._new.popleft())
+                obstacle = self._look(self._new.popleft())
+                if obstacle is not None:
+                    return obstacle
             if self._open:
                 package, group = self._open.popleft()
                 if not self._met(group):
                     options = self._options(group)
                     fitting = (option for option in options if not self._excluded(option))
                     self.take(next(fitting, options[0]), package.name)
+        return None
 
-    def _look(self, package: Package) -> None:
+    def _look(self, package: Package) -> Obstacle | None:
         for group in package.pre_depends + package.depends:
             if self._met(group):
                 continue
             options = self._options(group)
             if not options:
-                raise self._unmet(package, group)
+                return self._unmet(package, group)
             if len(options) == 1:
                 self.take(options[0], package.name)
             else:
                 self._open.append((package, group))
         if self._recommends:
             self._open.extend((package, group) for group in package.recommends if not self._met(group) and self._options(group))
+        return None
 
     def _met(self, group: Group) -> bool:
         return any(self._holders(relation) for relation in group)
@@ -128,15 +151,14 @@ class _Search:
             for relation in group
         ) or any(self._holders(relation) for group in option.conflicts for relation in group)
 
-    def _unmet(self, package: Package, group: Group) -> GraphbuildError:
+    def _unmet(self, package: Package, group: Group) -> Obstacle:
         wanted = " | ".join(map(str, group))
         chain = " → ".join(chain_of(self.taken, package.name))
         there = [f"{candidate} is there" for relation in group if (candidate := self._index.candidate(relation.name)) is not None] or [
             "no package of these suites has or provides that name"
         ]
-        return GraphbuildError(
-            Problem(f"{package} needs {wanted}, which cannot be met", None, "; ".join(there), (f"asked for by: {chain}",))
-        )
+        problem = Problem(f"{package} needs {wanted}, which cannot be met", None, "; ".join(there), (f"asked for by: {chain}",))
+        return Obstacle((problem,), ((package, group),))
 
 
 def chain_of(solution: Solution, name: str) -> list[str]:
@@ -147,33 +169,36 @@ def chain_of(solution: Solution, name: str) -> list[str]:
     return chain[::-1]
 
 
-def check(solution: Solution, arch: str) -> None:
-    """That every dependency is met and no two packages exclude each other; the errors, all of them, otherwise."""
+def check(solution: Solution, arch: str) -> Obstacle | None:
+    """That every dependency is met and no two packages exclude each other; everything that is wrong otherwise."""
     holders: dict[str, list[Package]] = {}
     for choice in solution.values():
         for name in {choice.package.name, *(name for name, _version in choice.package.provides)}:
             holders.setdefault(name, []).append(choice.package)
-    problems = [
-        problem for choice in solution.values() for problem in (*_lacks(choice, holders, arch), *_clashes(choice, holders, solution, arch))
+    found = [
+        wrong for choice in solution.values() for wrong in (*_lacks(choice, holders, arch), *_clashes(choice, holders, solution, arch))
     ]
-    if problems:
-        raise GraphbuildError(*problems)
+    return Obstacle(tuple(problem for problem, _ in found), tuple(pair for _, pair in found)) if found else None
 
 
-def _lacks(choice: Choice, holders: dict[str, list[Package]], arch: str) -> Iterator[Problem]:
+_Wrong = tuple[Problem, tuple[Package, Group]]
+
+
+def _lacks(choice: Choice, holders: dict[str, list[Package]], arch: str) -> Iterator[_Wrong]:
     package = choice.package
     for group in package.pre_depends + package.depends:
         if not any(satisfies(one, relation, arch) for relation in group for one in holders.get(relation.name, ())):
-            yield Problem(f"{package} needs {' | '.join(map(str, group))}, which the set does not hold")
+            yield Problem(f"{package} needs {' | '.join(map(str, group))}, which the set does not hold"), (package, group)
 
 
-def _clashes(choice: Choice, holders: dict[str, list[Package]], solution: Solution, arch: str) -> Iterator[Problem]:
+def _clashes(choice: Choice, holders: dict[str, list[Package]], solution: Solution, arch: str) -> Iterator[_Wrong]:
     package = choice.package
     for relation in (relation for group in package.conflicts for relation in group):
         for other in holders.get(relation.name, ()):
             if other.name != package.name and satisfies(other, relation, arch):
                 chains = tuple("asked for by: " + " → ".join(chain_of(solution, one.name)) for one in (package, other))
-                yield Problem(f"{package} and {other} exclude each other ({relation})", None, "", chains)
+                problem = Problem(f"{package} and {other} exclude each other ({relation})", None, "", chains)
+                yield problem, (package, (Relation(other.name),))
 
 
 def subset(solution: Solution, arch: str, roots: Sequence[tuple[str, Sequence[str]]]) -> dict[str, str]:

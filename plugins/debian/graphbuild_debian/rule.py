@@ -166,5 +166,6 @@ DEBIAN = Rule(
     short="suite",
     lock=_lock,
     lock_key=_lock_key,
+    partial=True,
     doc="A root file system from signed, locked Debian packages.",
 )

@@ -82,8 +82,10 @@ class FetchingContext:
     platform = "linux/amd64"
     build_platform = "linux/amd64"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, locked: object = None, refresh: tuple[str, ...] = ()) -> None:
         self._folder = folder
+        self.locked, self.refresh = locked, refresh
+        self.reports: list[str] = []
 
     def fetch(self, url: str, *, sha256: str = "", size: int = 0) -> bytes:
         try:
@@ -110,4 +112,4 @@ class FetchingContext:
         return path
 
     def report(self, text: str) -> None:
-        pass
+        self.reports.append(text)
