@@ -39,7 +39,10 @@ def key_of(fields: Fields) -> Digest:
 
 
 def encode_fields(fields: Fields) -> bytes:
-    return _encoded([[field.name, field.value, [_shown_of_bytes(name) for name in field.names]] for field in fields])
+    try:
+        return _encoder.encode(fields)
+    except UnicodeEncodeError:
+        return _encoded([[field.name, field.value, [_shown_of_bytes(name) for name in field.names]] for field in fields])
 
 
 def _encoded(value: list[Any]) -> bytes:
