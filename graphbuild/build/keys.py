@@ -35,7 +35,8 @@ Fields = tuple[Field, ...]
 
 def key_of(fields: Fields) -> Digest:
     """The key: blake3 over MessagePack of [version, [[name, value], …]]."""
-    return tree(blake3(_encoded([VERSION, [[field.name, field.value] for field in fields]])).hexdigest())
+    encoded = _encoded([VERSION, [[field.name, field.value] for field in fields]])
+    return tree(blake3(encoded).digest().hex())  # faster than its `hexdigest`
 
 
 def encode_fields(fields: Fields) -> bytes:
