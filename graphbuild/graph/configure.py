@@ -86,6 +86,7 @@ class Workspace:
         self._settings = settings
         self._builtin = builtin
         self._configured: dict[Label, Configured] = {}
+        self._declared: dict[str, dict[str, Declaration]] = {}  # by package
 
     def packages(self, under: str) -> Iterable[str]:
         return self._packages.packages(under)
@@ -110,11 +111,13 @@ class Workspace:
 
     def declaration(self, label: Label, place: SpecPath | None = None) -> Declaration:
         """What declares a label. GraphbuildError with a suggestion when nothing does."""
-        spec = self._spec(label.package, place)
-        for declaration in spec.targets:
-            if declaration.name == label.name:
-                return declaration
-        names = [declaration.name for declaration in spec.targets]
+        declared = self._declared.get(label.package)
+        if declared is None:
+            targets = self._spec(label.package, place).targets
+            declared = self._declared[label.package] = {declaration.name: declaration for declaration in targets}
+        if label.name in declared:
+            return declared[label.name]
+        names = list(declared)
         near = suggest(label.name, names)
         hint = near or (f"targets there: {', '.join(names[:8])}" if names else "the package declares no targets")
         raise mistake(f"no target {label.name!r} in package //{label.package}", place, hint)
