@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXAMPLE := //examples/web:web
 JOBS ?= auto
+BENCHES ?= bench containers nodes scale affected where
 
 # What some tests compare with, or start: they skip, naming the package, where it is missing and we may not install it.
 PEERS := apache2-utils attr bubblewrap buildah busybox-static docker.io docker-registry libcap2-bin mmdebstrap podman qemu-user-static skopeo uidmap umoci
@@ -35,11 +36,8 @@ fmt: install
 
 bench: install peers
 	$(BIN)/python -m compileall -q graphbuild plugins/debian/graphbuild_debian plugins/dockerfile/graphbuild_dockerfile
-	$(BIN)/python benchmarks/bench.py
-	$(BIN)/python benchmarks/containers.py
-	$(BIN)/python benchmarks/nodes.py
-	$(BIN)/python benchmarks/scale.py
-	$(BIN)/python benchmarks/where.py
+	@missed=; for bench in $(BENCHES); do $(BIN)/python benchmarks/$$bench.py || missed="$$missed $$bench"; done; \
+		test -z "$$missed" || { echo "bars missed in:$$missed" >&2; exit 1; }
 
 docs: install
 	$(BIN)/python docs/reference.py

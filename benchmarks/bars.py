@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-MISSED = "**missed**"
+HELD, MISSED = "held", "**missed**"
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ def below(what: str, ours: float, most: float, unit: str) -> Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    lines = [f"| {row.what} | {row.ours} | {row.beside} | {row.bar} | {'held' if row.held else MISSED} |" for row in rows]
+    lines = [f"| {row.what} | {row.ours} | {row.beside} | {row.bar} | {HELD if row.held else MISSED} |" for row in rows]
     return "\n".join(["| what | graphbuild | beside | bar | |\n|---|---|---|---|---|", *lines])
 
 

@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the peers are
 import builders
 import jobs
 import race
+from bars import HELD, MISSED
 
 from tests import peers
 
-MISSED = "**missed**"
 PEERS = ("docker", "modern", "buildah")
 
 
@@ -55,7 +55,7 @@ def _rows(result: race.Result, name: str) -> list[str]:
         want = f"at least {goal.times:g} times faster" if goal.faster else f"at most {goal.times:g} times that"
         runs = str(len(result.runs[name][goal.phase]))
         seconds = (f"{verdict.ours:.3f}", verdict.who, f"{verdict.theirs:.3f}", f"{verdict.ratio:.2f}")
-        rows.append(f"| {' | '.join((result.job, goal.phase, *seconds, want, 'ok' if verdict.met else MISSED, runs))} |")
+        rows.append(f"| {' | '.join((result.job, goal.phase, *seconds, want, HELD if verdict.met else MISSED, runs))} |")
     return rows
 
 
@@ -89,9 +89,9 @@ def main() -> int:
                 memories.append(f"| {job.title} | {race.memory(result, contestants[0].name):.0f} MiB |")
     finally:
         race.forget(scratch)
-    print("| job | phase | graphbuild, s | peer | peer, s | ratio | goal | | runs |\n|---|---|---|---|---|---|---|---|---|")
+    print("| job | phase | graphbuild, s | peer | peer, s | ratio | bar | | runs |\n|---|---|---|---|---|---|---|---|---|")
     print("\n".join(table))
-    print("\n| job | graphbuild's largest process, mapped files included |\n|---|---|")
+    print("\n| job | graphbuild's largest process, mapped files included: no bar |\n|---|---|")
     print("\n".join(memories))
     return int(any(MISSED in row for row in table))
 

@@ -1,9 +1,11 @@
-"""A monorepo: nothing changed and one file changed among 100,000, beside `git status`; and a hundred images on one base, beside BuildKit.
+"""A monorepo: nothing changed and one file changed among 100,000, beside `git status`, where the packages say everything and where they extend
+a template; and a hundred images on one base, beside BuildKit.
 
-`python benchmarks/scale.py [ROUNDS]`; the second part needs root, for the engine is a private one. Prints a table in Markdown.
+`python benchmarks/scale.py [ROUNDS]`; the last part needs root, for the engine is a private one. Prints a table in Markdown.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -19,11 +21,13 @@ sys.path[:0] = [str(ROOT)]
 
 import inputs  # noqa: E402 - found where this is
 import monorepo  # noqa: E402
+from bars import Row, below, faster, more, table, verdict, within  # noqa: E402
 from measure import Command, Run, interleaved, median, peak, run  # noqa: E402
 
 from tests import peers  # noqa: E402
 
 IMAGES = 100
+NULL, OVERHEAD, MEMORY = 2, 0.1, 400  # the bars: times `git status`; seconds over the null build and the steps; MiB
 _GRAPHBUILD = str(Path(sys.executable).with_name("graphbuild"))
 
 
@@ -31,21 +35,24 @@ def _ours(store: Path) -> Command:
     return Command((_GRAPHBUILD, "run", "//..."), (("GRAPHBUILD_STORE", str(store)), ("PYTHONDONTWRITEBYTECODE", "")))
 
 
-def large(scratch: Path, rounds: int) -> list[str]:
-    """1,000 packages, 3,000 targets, 100,000 files."""
-    root = scratch / "monorepo"
-    monorepo.write(root)
+def large(scratch: Path, rounds: int, *, extends: int) -> list[Row]:
+    """1,000 packages, 3,000 targets, 100,000 files. `extends` as the monorepo takes it."""
+    root = scratch / f"monorepo-{extends}"
+    monorepo.write(root, extends=extends)
     for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "-q", "-m", "all"]):
         subprocess.run(["git", "-C", str(root), *words], check=True)
-    build = _ours(scratch / "store")
+    build = _ours(scratch / f"store-{extends}")
     cold = run(build, root)
     run(build, root)
 
-    def ours(number: int) -> Mapping[str, Run]:
-        nothing = run(build, root)
+    def change(number: int) -> None:
         changed = root / f"svc/group-03/service-{150 + number:04}/src/part0/module_003.py"
         changed.write_text(f"# {time.monotonic_ns()}\n")
         time.sleep(0.1)  # as long as an editor takes: what is fresher cannot be told from a later change by its stat
+
+    def ours(number: int) -> Mapping[str, Run]:
+        nothing = run(build, root)
+        change(number)
         one = run(build, root)
         time.sleep(0.1)
         run(build, root)
@@ -55,19 +62,29 @@ def large(scratch: Path, rounds: int) -> list[str]:
     null, one, git = (
         median(found[name][phase]) for name, phase in (("graphbuild", "null"), ("graphbuild", "one changed"), ("git status", "null"))
     )
-    memory = max(peak([cold]), peak(found["graphbuild"]["one changed"]))
+    change(rounds)
+    steps = _steps(build, root)
+    what = f"3,000 targets, 100,000 files{', all from a template' if extends else ''}"
     return [
-        f"| 3,000 targets, 100,000 files | null | {null:.3f} | git status {git:.3f} | {null / git:.2f} | at most 2 times that |",
-        f"| | one changed | {one:.3f} | the null build {null:.3f} | + {one - null:.3f} s | its steps and at most 0.1 s more |",
-        f"| | cold | {cold.seconds:.1f} | | | memory {memory:.0f} MiB |",
+        within(f"{what}: null", null, "git status", git, NULL),
+        more(f"{what}: one changed", one, f"the null build and {steps:.3f} s of its own steps", null + steps, OVERHEAD),
+        below(f"{what}: memory, {cold.seconds:.1f} s cold", max(peak([cold]), peak(found["graphbuild"]["one changed"])), MEMORY, "MiB"),
     ]
+
+
+def _steps(build: Command, root: Path) -> float:
+    """The seconds that the steps of a build took, by its events."""
+    argv = (*build.argv, "--progress=quiet", "--events=-")
+    done = subprocess.run(argv, cwd=root, env={**os.environ, **dict(build.env)}, capture_output=True, text=True, check=True)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    return sum(event["seconds"] for event in events if event["event"] == "action" and event["status"] == "built")
 
 
 def _write_hundred(root: Path, *, steps: bool) -> None:
     root.mkdir()
     inputs.base_tar(root / "base.tar")
     (root / "graphbuild.yaml").touch()
-    (root / "build.yaml").write_text("bases:\n  base: {tar: base.tar}\n")
+    (root / "build.yaml").write_text("visibility: public\nbases:\n  base: {tar: base.tar}\n")
     for number in range(IMAGES):
         folder = root / f"s{number:03}"
         folder.mkdir()
@@ -80,7 +97,7 @@ def _write_hundred(root: Path, *, steps: bool) -> None:
         (folder / "Dockerfile").write_text("FROM benchbase\nCOPY app /srv/app\n" + ("RUN echo made > /made\n" if steps else ""))
 
 
-def hundred(engine: peers.Engine, scratch: Path, *, steps: bool) -> list[str]:
+def hundred(engine: peers.Engine, scratch: Path, *, steps: bool) -> list[Row]:
     """The same images by Dockerfiles, four builds at once."""
     root = scratch / f"hundred-{steps}"
     _write_hundred(root, steps=steps)
@@ -105,18 +122,17 @@ def hundred(engine: peers.Engine, scratch: Path, *, steps: bool) -> list[str]:
     what = "copy and run" if steps else "copy only"
     goals = {"cold": 6} if steps else {"cold": 30, "null": 100, "one changed": 80}
     name = f"docker {engine.version.partition('+')[0]}"
-    return [
-        f"| 100 images, {what} | {phase} | {mine[phase]:.3f} | {name} {other[phase]:.2f} | {other[phase] / mine[phase]:.0f} | at least {times} times faster |"
-        for phase, times in goals.items()
-    ]
+    return [faster(f"100 images, {what}: {phase}", mine[phase], name, other[phase], times) for phase, times in goals.items()]
 
 
-def main() -> None:
+def main() -> int:
+    """0 when every bar is held, 1 when one is missed."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     scratch = Path(tempfile.mkdtemp(prefix="graphbuild-scale-"))
-    rows: list[str] = []
+    rows: list[Row] = []
     try:
-        rows += large(scratch, rounds)
+        for extends in (0, 1):
+            rows += large(scratch, rounds, extends=extends)
         for start in (peers.docker_engine, lambda: peers.modern_docker_engine(peers.peer_cache())):
             try:
                 with contextlib.ExitStack() as held:
@@ -130,9 +146,9 @@ def main() -> None:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     print(f"{os.cpu_count()} cores; medians of {rounds}, in turns, page cache hot\n")
-    print("| what | phase | graphbuild, s | beside | ratio | goal |\n|---|---|---|---|---|---|")
-    print("\n".join(rows))
+    print(table(rows))
+    return verdict(rows)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
