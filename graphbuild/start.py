@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # as type checkers read it; `typing` would take 5 ms
 if TYPE_CHECKING:
     from graphbuild.values.certificate import Changed, Folder, Payload
 
-VERSION = 3
+VERSION = 4
 ABSENT = (-1, 0, 0, 0, 0)  # in place of a stat: the path was not there
 _GARBAGE = 100_000  # objects between two looks for cycles: what is imported, and 50,000 files, are none
 _FEW = 5_000  # paths that are not worth a second process: it takes as long as 300 of them, and 2 ms
@@ -36,12 +36,15 @@ def main() -> int:
 def _main() -> int:
     arguments = sys.argv[1:]
     stale = None
-    if not arguments or arguments[0] in ("run", "dockerfile"):
+    if not arguments or arguments[0] in ("run", "test", "dockerfile"):
         path = certificate_path(arguments)
         payload = read_certificate(path)
         changed = _changed(payload[0]) if payload else None
         if payload and changed == []:
-            sys.stderr.write(payload[2])
+            shown, said = payload[2]
+            if shown:
+                sys.stdout.write(shown)
+            sys.stderr.write(said)
             return 0
         if payload and changed:
             stale = (path, payload, changed)
@@ -101,8 +104,8 @@ def read_certificate(path: str) -> "Payload | None":
     return payload
 
 
-def unchanged(path: str) -> str | None:
-    """What to say when the certificate at `path` still holds; None when there is none or anything changed."""
+def unchanged(path: str) -> tuple[str, str] | None:
+    """What to say, on stdout and on stderr, when the certificate at `path` still holds; None when there is none or anything changed."""
     payload = read_certificate(path)
     return payload[2] if payload and _changed(payload[0]) == [] else None
 

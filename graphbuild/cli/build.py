@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from graphbuild.build.certificate import certificate_of, code_files, refreshed_certificate, remove_certificate, write_certificate
 from graphbuild.build.loop import Loop, Result, outputs_of
@@ -17,23 +17,35 @@ from graphbuild.build.world import BuildSettings, World, machine_of
 from graphbuild.cli.session import Session, agents, report, secrets, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
-from graphbuild.rules.actions import Image, is_volatile
+from graphbuild.rules.actions import Image, is_test, is_volatile
 from graphbuild.rules.refs import Ref
 from graphbuild.sandbox.job import Limits
 from graphbuild.sandbox.namespace import Identity, enter
 from graphbuild.sandbox.sandbox import BubblewrapSandbox
-from graphbuild.spec.model import PackageSpec
+from graphbuild.spec.model import BUILT, PackageSpec
 from graphbuild.start import certificate_path
 from graphbuild.ui.log import LogSink
 from graphbuild.ui.progress import progress, wants_color
-from graphbuild.ui.summary import Results, outputs, totals
+from graphbuild.ui.summary import Results
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
 from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError
-from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
+from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Listener, Message
 from graphbuild.values.label import Label
 
 LOG_KEPT = 16 << 20  # bytes of a step's log that are kept where the workspace says nothing
+
+
+class Summary(Listener, Protocol):
+    """Hears of a build, and says it in the end: results for stdout, a line of totals, and what an unchanged build is to say of both."""
+
+    finished: BuildFinished | None
+
+    def shown(self) -> str: ...
+
+    def totals(self) -> str: ...
+
+    def unchanged(self) -> tuple[str, str]: ...
 
 
 def run(
@@ -42,11 +54,15 @@ def run(
     *,
     choose: Callable[[Session, Sequence[Label]], Sequence[Label]] = lambda _opened, labels: labels,
     then: Callable[[Session, Graph, World, Sequence[Label]], int] | None = None,
+    results: Summary | None = None,
+    begins: Callable[[Graph], None] = lambda _graph: None,
 ) -> int:
     """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares.
 
-    `choose` says which of the targets it is about; `then` does something with what was built, if all was.
+    `choose` says which of the targets it is about; `then` does something with what was built, if all was; `results` hears of all and
+    says it in the end; `begins` is told what is built.
     """
+    results = results or Results()
     started = time.monotonic()
     certificate = certificate_path(sys.argv[1:])  # as `start` looks for it: outside of the namespaces, where the user has another id
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
@@ -60,11 +76,11 @@ def run(
                 if options.command == "plan" or options.dry_run:
                     from graphbuild.cli.plan import show_plan
 
-                    return show_plan(opened, graph, world, fresh(options.no_cache, opened))
+                    return show_plan(opened, graph, world, fresh(options, opened, graph))
                 stop.gently = True
                 if part is None:  # else it is true still, and says so until there is a newer one
                     remove_certificate(certificate)
-                results = Results()
+                begins(graph)
                 with _listener(options, opened, results, given, started) as listener:
                     others = part.actions - len(graph.nodes) if part else 0
                     result = _build(opened, graph, world, labels, listener, options, started, others)
@@ -75,7 +91,7 @@ def run(
             with _meanwhile(opened.store.sync):
                 with contextlib.suppress(GraphbuildError):  # the sweep below meets it again, when the results are said
                     opened.store.sweep()
-                proof = _certificate(certificate, options, opened, graph, result, part)
+                proof = _certificate(certificate, options, opened, graph, result, results, part)
             _say(results, options.progress)
             if proof is not None:
                 write_certificate(certificate, proof)
@@ -117,18 +133,19 @@ def _build(
 ) -> Result:
     workspace, jobs = str(opened.project.root), world.settings.jobs
     listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes) + others), 0.0)
-    again = fresh(options.no_cache, opened)
+    again = fresh(options, opened, graph)
     return Loop(
         graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started, others=others
     ).run()
 
 
-def fresh(named: list[str] | None, opened: Session) -> Callable[[Ref], bool]:
-    """Which actions `--no-cache` is about: all of the build's, or those of the targets it names."""
+def fresh(options: Any, opened: Session, graph: Graph) -> Callable[[Ref], bool]:
+    """Which actions `--no-cache` is about: all of the build's, or of `test` all that test; or those of the targets it names."""
+    named: list[str] | None = options.no_cache
     if not named:
         return lambda _ref: False
     if "" in named:
-        return lambda _ref: True
+        return (lambda ref: is_test(graph.nodes[ref].action)) if options.command == "test" else lambda _ref: True
     labels = set(select(named, opened.project.package, opened.project.workspace))
     return lambda ref: ref.label in labels
 
@@ -159,7 +176,7 @@ def new_world(
 
 
 @contextlib.contextmanager
-def _listener(options: Any, opened: Session, results: Results, given: dict[str, bytes], started: float) -> Iterator[Listener]:
+def _listener(options: Any, opened: Session, results: Summary, given: dict[str, bytes], started: float) -> Iterator[Listener]:
     """Everyone who wants to know: files first, so that the display is drawn when they have heard."""
     display = progress(
         options.progress, sys.stderr, color=wants_color(sys.stderr, os.environ), terminal=size_of(sys.stderr), environ=os.environ
@@ -185,19 +202,19 @@ def _listener(options: Any, opened: Session, results: Results, given: dict[str, 
         everyone.close()
 
 
-def _say(results: Results, mode: str) -> None:
+def _say(results: Summary, mode: str) -> None:
     """Results to stdout, the totals to stderr."""
-    events: list[Event] = list(results.events)
-    finished = next((event for event in events if isinstance(event, BuildFinished)), None)
-    sys.stdout.write(outputs(events))
+    sys.stdout.write(results.shown())
     sys.stdout.flush()
-    if finished is not None and (mode != "quiet" or finished.status != "ok"):
-        sys.stderr.write(totals(finished))
+    if results.finished is not None and (mode != "quiet" or results.finished.status != "ok"):
+        sys.stderr.write(results.totals())
 
 
 def _wanted(options: Any, opened: Session) -> Sequence[Label]:
-    """The targets that the command line names; with --affected-since, those of them that changed."""
-    labels = opened.selected(options.labels)
+    """The targets that the command line names; with --tags and --affected-since, those of them that have these, and that changed."""
+    labels: Sequence[Label] = opened.tests(options.labels) if options.command == "test" else opened.selected(options.labels, BUILT)
+    if getattr(options, "tags", None):
+        labels = opened.tagged(options.tags, labels)
     if not getattr(options, "affected_since", None):
         return labels
     from graphbuild.cli.affected import only_affected
@@ -216,7 +233,9 @@ def _part(options: Any, opened: Session) -> Part | None:
     return affected(parts, changed, opened.project.root, opened.project.settings.ignore)
 
 
-def _certificate(path: str, options: Any, opened: Session, graph: Graph, result: Result, part: Part | None) -> bytes | None:
+def _certificate(
+    path: str, options: Any, opened: Session, graph: Graph, result: Result, results: Summary, part: Part | None
+) -> bytes | None:
     """What answers this command line from now on; None where only a build can. `part`: what alone was looked at again."""
     if result.finished.status != "ok" or not _repeatable(options) or graph.warnings or volatile(graph):
         return None
@@ -226,15 +245,15 @@ def _certificate(path: str, options: Any, opened: Session, graph: Graph, result:
         return refreshed_certificate(options.stale, project.inputs, places)
     if project.inputs.racy:
         return None
-    said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
     token = write_parts(path, graph, project.inputs, map(os.fsencode, (*code_files(), str(opened.store.generation))))
-    return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, said, token)
+    return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, results.unchanged(), token)
 
 
 def _repeatable(options: Any) -> bool:
     """Whether the same command line, run again, may be answered from nothing but stats."""
     asked = [options.no_cache, options.events, options.profile, options.output, options.directory, options.secret, options.ssh]
     asked.append(getattr(options, "affected_since", None))  # what git says of a revision is in no stat
+    asked.append(getattr(options, "junit", None))
     return not any(asked) and getattr(options, "repeatable", True)
 
 

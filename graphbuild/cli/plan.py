@@ -29,7 +29,7 @@ def show_plan(opened: Session, graph: Graph, world: World, fresh: Callable[[Ref]
         if fate != "cached":
             unknown.add(node.ref)
             sys.stdout.write(f"{fate:8}{node.ref.label} {node.ref.action}\n")
-            sys.stdout.writelines(f"          {line}\n" for line in (*origin(node), *why))
+            sys.stdout.writelines(f"          {line}\n" for line in (*origin(node, opened.project.root), *why))
     sys.stdout.write(f"{counts['run']} would run, {counts['perhaps']} perhaps, {counts['cached']} cached\n")
     return EXIT_OK
 

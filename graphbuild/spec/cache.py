@@ -17,7 +17,7 @@ from blake3 import blake3
 from graphbuild import __version__
 from graphbuild.spec.model import PackageSpec
 
-VERSION = 1  # of what parsing a text gives; raise it when parse_package changes
+VERSION = 2  # of what parsing a text gives; raise it when parse_package changes
 
 _NAME = "packages"
 _CHECKSUM = 32

@@ -11,9 +11,11 @@ from msgspec import Meta
 
 from graphbuild.rules.mounts import AgentMount, CacheMount, SecretMount, TmpfsMount
 
-Section = Literal["bases", "steps", "outputs"]
+Section = Literal["bases", "steps", "outputs", "tests"]
 
-SECTIONS: dict[str, str] = {"bases": "base", "steps": "step", "outputs": "output"}  # section → kind of its rules
+# section → kind of its rules
+SECTIONS: dict[str, str] = {"bases": "base", "steps": "step", "outputs": "output", "tests": "test"}
+BUILT = ("bases", "steps", "outputs")  # what a pattern means where nothing is tested
 BUILD_FILE = "build.yaml"
 WORKSPACE_FILE = "graphbuild.yaml"
 
