@@ -37,8 +37,10 @@ def _report(path: str) -> Path:
     place = Path(os.path.abspath(path))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with place.open("wb"):
+        with place.open("ab"):
             pass
+        if place.is_file():
+            place.unlink()
     except OSError as error:
         raise mistake(f"cannot write the report to {path}: {error.strerror}", hint="--junit takes a file") from None
     return place
