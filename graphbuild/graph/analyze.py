@@ -17,7 +17,7 @@ from graphbuild.rules.mounts import Mount, SourceMount, StackMount
 from graphbuild.rules.refs import Ref, WorkspaceFile, references
 from graphbuild.spec.model import BindMount, Common, FilledCache
 from graphbuild.values.config import ConfigPatch
-from graphbuild.values.errors import EXIT_BUG, GraphbuildError, Problem, SpecPath, mistake
+from graphbuild.values.errors import EXIT_BUG, EXIT_USAGE, GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import Label
 
 
@@ -70,6 +70,7 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
     nodes: dict[Ref, Node] = {}
     reader = surroundings.reader(nodes)
     problems: list[Problem] = []
+    codes: set[int] = set()
     warnings: list[Problem] = []
     notices: dict[str, None] = {}
     broken: set[Label] = set()
@@ -82,6 +83,7 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
             analysis, needs = _analyze(target, targets, reader, surroundings)
         except GraphbuildError as error:
             problems.extend(error.problems)
+            codes.add(error.exit_code)
             broken.add(label)
             continue
         targets[label] = Target(label, analysis.providers)
@@ -90,7 +92,7 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
         nodes.update(_nodes(target, analysis, needs))
     problems = problems or [*_dangling(nodes, configured), *_colliding(nodes, configured)]
     if problems:
-        raise GraphbuildError(*problems)
+        raise GraphbuildError(*problems, exit_code=codes.pop() if len(codes) == 1 else EXIT_USAGE)
     return Graph(_needed(nodes, targets, chosen), targets, configured, chosen, tuple(warnings), tuple(notices))
 
 
