@@ -55,12 +55,13 @@ def run(
     choose: Callable[[Session, Sequence[Label]], Sequence[Label]] = lambda _opened, labels: labels,
     then: Callable[[Session, Graph, World, Sequence[Label]], int] | None = None,
     results: Summary | None = None,
-    begins: Callable[[Graph], None] = lambda _graph: None,
+    begins: Callable[[Graph, Sequence[str]], None] = lambda _graph, _labels: None,
 ) -> int:
     """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares.
 
     `choose` says which of the targets it is about; `then` does something with what was built, if all was; `results` hears of all and
-    says it in the end; `begins` is told what is built.
+    says it in the end; `begins` is told what is built, and the labels of
+    all that was asked for, of which it may be a part.
     """
     results = results or Results()
     started = time.monotonic()
@@ -80,7 +81,7 @@ def run(
                 stop.gently = True
                 if part is None:  # else it is true still, and says so until there is a newer one
                     remove_certificate(certificate)
-                begins(graph)
+                begins(graph, part.selected if part else tuple(map(str, labels)))
                 with _listener(options, opened, results, given, started) as listener:
                     others = part.actions - len(graph.nodes) if part else 0
                     result = _build(opened, graph, world, labels, listener, options, started, others)
@@ -224,7 +225,7 @@ def _wanted(options: Any, opened: Session) -> Sequence[Label]:
 
 def _part(options: Any, opened: Session) -> Part | None:
     """The targets that matter, where the certificate of this command line nearly holds; None: all of them."""
-    if options.stale is None or not _repeatable(options) or options.command != "run" or options.dry_run:
+    if options.stale is None or not _repeatable(options) or options.command not in ("run", "test") or options.dry_run:
         return None
     path, (_, _, _, token), changed = options.stale
     parts = read_parts(path, token)
@@ -245,8 +246,6 @@ def _certificate(
         return refreshed_certificate(options.stale, project.inputs, places)
     if project.inputs.racy:
         return None
-    if options.command == "test":  # has a line of each test to say, also of those that a change cannot matter to
-        return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, results.unchanged())
     token = write_parts(path, graph, project.inputs, map(os.fsencode, (*code_files(), str(opened.store.generation))))
     return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, results.unchanged(), token)
 

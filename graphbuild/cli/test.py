@@ -15,7 +15,7 @@ def test(options: Any) -> int:
     """Run the tests. Returns the exit code."""
     results = TestResults()
     report = _report(options.junit) if options.junit and not options.dry_run else None
-    code = build.run(options, results=results, begins=lambda graph: results.expect(cases_of(graph)))
+    code = build.run(options, results=results, begins=lambda graph, labels: results.expect(cases_of(graph), labels))
     if report is not None:
         from graphbuild.ui.junit import junit
 

@@ -41,13 +41,15 @@ class TestResults:
 
     def __init__(self) -> None:
         self.finished: BuildFinished | None = None
+        self._labels: Sequence[str] = ()
         self._cases: dict[tuple[str, str], Case] = {}
         self._ends: dict[tuple[str, str], ActionFinished] = {}
         self._output: dict[tuple[str, str], str] = {}
         self._broken = 0
 
-    def expect(self, cases: Iterable[Case]) -> None:
-        """What there is to test; told before the first event."""
+    def expect(self, cases: Iterable[Case], labels: Sequence[str]) -> None:
+        """What there is to test, and the tests that were asked for, told before the first event: those without a case are known to be cached."""
+        self._labels = labels
         self._cases = {(case.label, case.action): case for case in cases}
 
     def handle(self, event: Event, now: float) -> None:  # noqa: ARG002 - events carry their times
@@ -88,12 +90,11 @@ class TestResults:
 
     def unchanged(self) -> tuple[str, str]:
         """What a run that finds nothing changed says on stdout and on stderr."""
-        labels = list(self._targets())
-        lines = in_columns([(clean(label), "cached") for label in labels])
-        return "".join(f"{line}\n" for line in lines), f"ok: all {len(labels)} tests passed, up to date\n"
+        lines = in_columns([(clean(label), "cached") for label in self._targets()])
+        return "".join(f"{line}\n" for line in lines), f"ok: all {len(lines)} tests passed, up to date\n"
 
     def _targets(self) -> dict[str, list[Outcome]]:
-        found: dict[str, list[Outcome]] = {}
+        found: dict[str, list[Outcome]] = {label: [] for label in self._labels}
         for outcome in self.outcomes():
             found.setdefault(outcome.case.label, []).append(outcome)
         return found
@@ -107,7 +108,7 @@ def _verdict(end: ActionFinished | None) -> Verdict:
 
 def _worst(outcomes: Sequence[Outcome]) -> Verdict:
     verdicts = {outcome.verdict for outcome in outcomes}
-    return next(verdict for verdict in ("failed", "not run", "passed", "cached") if verdict in verdicts)
+    return next((verdict for verdict in ("failed", "not run", "passed") if verdict in verdicts), "cached")
 
 
 def _row(label: str, outcomes: Sequence[Outcome]) -> tuple[str, str, str]:

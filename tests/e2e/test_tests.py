@@ -257,6 +257,25 @@ def test_nothing_changed_is_answered_from_the_certificate(ws: Workspace):
     assert verdicts(ws, code=3) == {"//:one": "FAILED", "//:other": "cached"}
 
 
+def test_a_change_is_looked_at_in_part_and_all_tests_are_told(ws: Workspace):
+    steps = {name: {"from": "base", "copy": {"files": f"{name}.txt", "to": "/"}} for name in "ab"}
+    tests = {f"of_{name}": {"from": name, "run": f"grep good /{name}.txt"} for name in "ab"}
+    ws.write({"build.yaml": BASE + spec_of(steps=steps, tests=tests), "a.txt": "good", "b.txt": "good"})
+    for text, verdict, code in (("good", "passed", 0), ("good, too", "passed", 0), ("bad", "FAILED", 3), ("good", "cached", 0)):
+        settle()
+        ws.ok("test", ":of_b")
+        ws.write({"a.txt": text})
+        settle()
+        done = ws("test", "--progress=quiet")
+        assert done.code == code, done
+        assert [line.split()[:2] for line in done.out.splitlines()] == [["//:of_a", verdict], ["//:of_b", "cached"]]
+    ws.ok("test")
+    settle()
+    ws.ok("test")
+    done = ws.ok("test")
+    assert (done.out, done.err) == ("//:of_a  cached\n//:of_b  cached\n", "ok: all 2 tests passed, up to date\n")
+
+
 def test_exit_codes(ws: Workspace):
     steps = STEPS | {"broken": {"from": "base", "run": "exit 1"}}
     tests = {
