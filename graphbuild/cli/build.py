@@ -145,10 +145,11 @@ def fresh(options: Any, opened: Session, graph: Graph) -> Callable[[Ref], bool]:
     named: list[str] | None = options.no_cache
     if not named:
         return lambda _ref: False
-    if "" in named:
-        return (lambda ref: is_test(graph.nodes[ref].action)) if options.command == "test" else lambda _ref: True
-    labels = set(select(named, opened.project.package, opened.project.workspace))
-    return lambda ref: ref.label in labels
+    every = "" in named
+    if every and options.command != "test":
+        return lambda _ref: True
+    labels = set(select([name for name in named if name], opened.project.package, opened.project.workspace))
+    return lambda ref: ref.label in labels or (every and is_test(graph.nodes[ref].action))
 
 
 @contextlib.contextmanager
