@@ -14,7 +14,7 @@ from marshal import dumps, loads
 
 TYPE_CHECKING = False  # as type checkers read it; `typing` would take 5 ms
 if TYPE_CHECKING:
-    from graphbuild.values.certificate import Changed, Folder, Payload
+    from graphbuild.values.certificate import Changed, Folder, Payload, Said
 
 VERSION = 4
 ABSENT = (-1, 0, 0, 0, 0)  # in place of a stat: the path was not there
@@ -40,11 +40,7 @@ def _main() -> int:
         path = certificate_path(arguments)
         payload = read_certificate(path)
         changed = _changed(payload[0]) if payload else None
-        if payload and changed == []:
-            shown, said = payload[2]
-            if shown:
-                sys.stdout.write(shown)
-            sys.stderr.write(said)
+        if payload and changed == [] and _say(payload[2]):
             return 0
         if payload and changed:
             stale = (path, payload, changed)
@@ -58,6 +54,18 @@ def _main() -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # everything is closed: taking the interpreter apart, module by module, would cost 20 ms
+
+
+def _say(said: "Said") -> bool:
+    """Say what an unchanged build says. False where stdout takes nothing: it is full, or its reader is gone, and the command says how."""
+    try:
+        if said[0]:
+            sys.stdout.write(said[0])
+            sys.stdout.flush()
+    except OSError:
+        return False
+    sys.stderr.write(said[1])
+    return True
 
 
 def _import_msgspec() -> None:
@@ -104,7 +112,7 @@ def read_certificate(path: str) -> "Payload | None":
     return payload
 
 
-def unchanged(path: str) -> tuple[str, str] | None:
+def unchanged(path: str) -> "Said | None":
     """What to say, on stdout and on stderr, when the certificate at `path` still holds; None when there is none or anything changed."""
     payload = read_certificate(path)
     return payload[2] if payload and _changed(payload[0]) == [] else None

@@ -2,7 +2,9 @@
 
 import json
 import subprocess
+import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from workspaces import BASE, Workspace, config_of, fates, settle, spec_of
@@ -190,6 +192,28 @@ def test_the_tests_own_attributes_are_for_its_commands_alone(ws: Workspace):
         },
     )
     assert verdicts(ws) == {"//:t": "passed"}
+
+
+def test_what_is_dropped_of_its_output_is_not_taken_for_good(ws: Workspace):
+    ws.write({"graphbuild.yaml": "limits: {output: 1k}\n"})
+    run = "head -c 3000 /dev/zero | cat; echo bad"
+    declare(ws, t={"from": "base", "check": {"commands": [{"run": run, "stdout": {"excludes": "bad"}}, {"run": run}]}})
+    err = ws.fails("test", "--progress=plain", code=3)
+    assert "it wrote more than the 1024 bytes that are looked at" in err
+    assert "✓ //:t commands[1]" in err
+
+
+def test_a_reader_of_its_results_may_go_away(ws: Workspace):
+    declare(ws, t={"from": "base", "run": "true"})
+    for _ in range(3):
+        settle()
+        ws.ok("test")
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "graphbuild.start", "test"]
+        environment = {**ws.environment, "GRAPHBUILD_STORE": str(ws.store), "PYTHONPATH": str(Path(__file__).parents[2])}
+        done = subprocess.run(command, cwd=ws.root, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 36
+    assert "Traceback" not in done.stderr
 
 
 def test_a_failure_names_the_line_of_its_check(ws: Workspace):

@@ -63,8 +63,10 @@ class _Stream:
         self._redactor = Redactor(secrets)
         self._asked = asked
         self._kept = bytearray()
+        self.size = 0
 
     def write(self, data: bytes) -> None:
+        self.size += len(data)
         self._take(self._redactor.feed(data))
 
     def close(self) -> str:
@@ -93,6 +95,9 @@ def _run(action: CommandTest, world: World, task: Task) -> Outputs:
         if outcome.reason == "cancelled":
             raise Cancelled
         wrong = [problem for name, text, wanted in said for problem in _text_problems(name, text, wanted)]
+        limit = job.limits.output
+        if apart and limit and stdout.size + stderr.size > limit:
+            wrong.append(f"it wrote more than the {limit} bytes that are looked at")
         if outcome.reason != "exited" or outcome.exit_code != action.exit or wrong:
             exited = outcome.reason == "exited"
             task.failed_in(outcome.upper, outcome.exit_code if exited else None)
