@@ -82,6 +82,21 @@ def test_a_step_on_an_output_is_like_one_on_that_image(ws: Workspace):
     assert sorted(path.name for path in (ws.root / "dist").iterdir()) == ["out"]
 
 
+def test_a_dockerfile_stands_on_an_output_as_on_that_image(ws: Workspace):
+    pytest.importorskip("graphbuild_dockerfile", reason="the plugin graphbuild-dockerfile is not installed")
+    ws.write({"docker/Dockerfile": "FROM web\nENV C=$A\nRUN echo $A $(id -u) > /tmp/said\n"})
+    image = {"config": {**IMAGE["config"], "on_build": ["RUN touch /tmp/triggered"]}, "to": {"docker": "dist/web.tar"}}
+    steps = STEPS | {"docker": {"dockerfile": {"context": "docker", "contexts": {"web": ":web"}}}}
+    check = {
+        "files": [{"path": "/tmp/said", "contains": "^B 1000$"}, {"path": "/tmp/triggered"}],
+        "config": {"user": "bob", "env": {"A": "B", "C": "B"}, "entrypoint": ["/bin/cat"]},
+    }
+    outputs, tests = {"web": {"from": "app", "image": image}}, {"t": {"from": "docker", "check": check}}
+    ws.write({"build.yaml": BASE + spec_of(steps=steps, outputs=outputs, tests=tests)})
+    assert verdicts(ws) == {"//:t": "passed"}
+    assert not (ws.root / "dist").exists()
+
+
 def test_everything_that_may_be_checked(ws: Workspace):
     declare(
         ws,
