@@ -355,6 +355,7 @@ class Performance:
 
     def _failed(self, error: GraphbuildError) -> Done:
         problem = error.problems[0]
+        problems = tuple(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in error.problems)
         log = self._world.store.log(self._key) if self._key else None
         failure = Failure(
             declared=f"{self._node.file}:{line_of(self._node, self._world.inputs.root)}",
@@ -363,11 +364,11 @@ class Performance:
             exit_code=self._exit_code,
             output=tuple(line for line in self._tail.decode("utf-8", "replace").split("\n")[-_TAIL:] if line),
             log=str(log) if log and self._tail else "",
+            problems=problems,
         )
         self._announce()
-        reason = "; ".join(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in error.problems)
-        last = LastRun(self._key, b"", "failed", tuple(reason.split("; ")), 0.0) if self._key else None
-        return Done(None, self._finished("failed", reason=reason, failure=failure), last, error)
+        last = LastRun(self._key, b"", "failed", problems, 0.0) if self._key else None
+        return Done(None, self._finished("failed", reason="; ".join(problems), failure=failure), last, error)
 
 
 def outputs_of(graph: Graph) -> dict[str, str]:

@@ -70,7 +70,7 @@ def _case(suite: ET.Element, outcome: Outcome) -> None:
         if failure is not None:
             found.set("type", "failure")
             lines = [f"declared at {failure.declared}", *([f"command: {failure.command}"] if failure.command else [])]
-            found.text = _text("\n".join([*lines, *(event.reason if event else "").split("; ")]))
+            found.text = _text("\n".join([*lines, *failure.problems]))
     if outcome.output:
         ET.SubElement(element, "system-out").text = _text(outcome.output)
 
