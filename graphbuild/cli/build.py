@@ -60,8 +60,7 @@ def run(
     """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares.
 
     `choose` says which of the targets it is about; `then` does something with what was built, if all was; `results` hears of all and
-    says it in the end; `begins` is told what is built, and the labels of
-    all that was asked for, of which it may be a part.
+    says it in the end; `begins` is told what is built, and the labels of all that was asked for, of which that may be a part.
     """
     results = results or Results()
     started = time.monotonic()
