@@ -125,6 +125,17 @@ def test_hello_says_hello(tmp_path: Path):
 
 @pytest.mark.network
 @pytest.mark.usefixtures("network")
+@pytest.mark.parametrize(("name", "tests"), [("hello", ["says"]), ("web", ["greeting", "shape"])])
+def test_tests_of_examples_pass_and_write_no_output(name: str, tests: list[str], tmp_path: Path):
+    workspace = Workspace(name, tmp_path)
+    said = workspace("test", "--progress=quiet")
+    assert [line.split()[0] for line in said.splitlines() if " passed " in line] == [f"//:{test}" for test in tests]
+    assert not (workspace.root / "dist").exists()
+    assert "cached" in workspace("test")
+
+
+@pytest.mark.network
+@pytest.mark.usefixtures("network")
 def test_web_answers_and_an_edit_of_its_code_installs_nothing(tmp_path: Path):
     workspace = Workspace("web", tmp_path)
     workspace("run", ":web")

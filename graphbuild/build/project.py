@@ -14,7 +14,7 @@ from graphbuild.build.plugins import find_plugins
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.configure import Workspace
 from graphbuild.layers.cancel import Cancel, never
-from graphbuild.rules.actions import Run, is_volatile
+from graphbuild.rules.actions import command_of, is_volatile
 from graphbuild.rules.api import Settings as RuleSettings
 from graphbuild.rules.builtin import RULES
 from graphbuild.rules.registry import Rules, register
@@ -133,7 +133,7 @@ def check_network(project: Project, graph: Graph) -> None:
         return
     wanting: dict[Label, str] = {}
     for ref, node in graph.nodes.items():
-        if isinstance(node.action, Run) and node.action.network == "host":
+        if (command := command_of(node.action)) is not None and command.network == "host":
             wanting.setdefault(ref.label, "wants `network: host`")
         elif is_volatile(node.action):
             wanting.setdefault(ref.label, f"asks the network in each build ({ref.action})")

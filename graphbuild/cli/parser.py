@@ -11,6 +11,7 @@ from graphbuild.values.errors import mistake
 
 OWN = (
     "run",
+    "test",
     "watch",
     "plan",
     "push",
@@ -37,6 +38,7 @@ examples:
   graphbuild run                    build the outputs of the package in this folder
   graphbuild run //... -//slow:x    build everything but one target
   graphbuild run :web -j 8 -k       one target, eight steps at once, go on after a failure
+  graphbuild test //...             run all tests that did not pass yet
   graphbuild plan                   say what would run, and why
   graphbuild explain :web           say why the last run built it, or did not
   graphbuild shell :deps            look around in a step, or in the ruins of one that failed
@@ -79,12 +81,13 @@ def parse(arguments: Sequence[str], plugins: Sequence[Command] = ()) -> argparse
     """
     top = parser(plugins)
     _check_command(arguments, plugins)
+    arguments = _joined(arguments)
     end = arguments.index("--") if "--" in arguments else len(arguments)
     marked = [
         f" {word}"
         if word.startswith(("-//", "-:"))
         else "--no-cache="
-        if word == "--no-cache" and arguments[0] in ("run", "plan")
+        if word == "--no-cache" and arguments[0] in ("run", "test", "plan")
         else word
         for word in arguments[:end]
     ]
@@ -99,6 +102,17 @@ def parse(arguments: Sequence[str], plugins: Sequence[Command] = ()) -> argparse
     if "labels" in options:
         options.labels = [word.strip() for word in (*options.labels, *rest)]
     return options
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`--tags -slow` as `--tags=-slow`: what begins with a - looks like an option."""
+    joined: list[str] = []
+    for word in arguments:
+        if joined and joined[-1] == "--tags":
+            joined[-1] = f"--tags={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _check_command(arguments: Sequence[str], plugins: Sequence[Command]) -> None:
@@ -124,6 +138,7 @@ def parser(plugins: Sequence[Command] = ()) -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"graphbuild {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     _run(commands, "run", "build targets", "graphbuild run :web --events build.jsonl")
+    _test(commands)
     _run(commands, "plan", "say what `run` would do, and why", "graphbuild plan //...")
     _watch(commands)
     _push(commands)
@@ -198,7 +213,7 @@ def _run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: 
         help="build again, though the result is known (one target: =LABEL)",
     )
     run.add_argument("-o", "--output", metavar="DIR", help="write outputs below DIR instead of their packages")
-    run.add_argument("--affected-since", metavar="REV", help="only targets that are not what they were at that git revision")
+    _narrowing(run)
     _building(run)
     _platforms(run)
 
@@ -211,6 +226,29 @@ def _watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     watch.set_defaults(no_cache=None, output=None, repeats=True)
     _building(watch)
     _platforms(watch)
+
+
+def _test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    test = _add(commands, "test", "run tests, those that have not passed yet", "graphbuild test //... --tags -slow --junit report.xml")
+    test.add_argument("labels", nargs="*", metavar="LABEL", help=_LABELS.replace("outputs", "tests"))
+    test.add_argument(
+        "--no-cache",
+        metavar="LABEL",
+        nargs="?",
+        const="",
+        action="append",
+        help="run tests again, though they passed (one target, also of a step: =LABEL)",
+    )
+    test.add_argument("--junit", metavar="FILE", help="write a report as JUnit XML to FILE")
+    _narrowing(test)
+    test.set_defaults(output=None)
+    _building(test)
+
+
+def _narrowing(parser: argparse.ArgumentParser) -> None:
+    """Which of the targets that are named are meant."""
+    parser.add_argument("--affected-since", metavar="REV", help="only targets that are not what they were at that git revision")
+    parser.add_argument("--tags", metavar="TAG,-TAG", help="only targets that have one of these tags, and none of those with a - in front")
 
 
 def _push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -97,8 +97,15 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Sandbox(Protocol):
-    def run(self, job: Job, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Outcome:
-        """Run a job to its end; its output goes to `write` block by block. Called from several threads at once.
+    def run(
+        self,
+        job: Job,
+        write: Callable[[bytes], None],
+        cancelled: Callable[[], bool],
+        write_error: Callable[[bytes], None] | None = None,
+    ) -> Outcome:
+        """Run a job to its end; its output goes to `write` block by block, what it says on stderr to `write_error` where that is given.
+        Called from several threads at once.
 
         When `cancelled()` turns true, or the time is up, every process of the job is dead within half a second. When it returns (or
         raises GraphbuildError, for a job that cannot run), nothing is mounted and no process is left.

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar
 
 from graphbuild.rules.mounts import AgentMount, CacheMount, SecretMount, TmpfsMount
 from graphbuild.spec.convert import Path, convert
-from graphbuild.spec.duration import parse_duration, parse_mode, parse_size
 from graphbuild.spec.model import (
     MOUNTS,
     BindMount,
@@ -23,8 +22,9 @@ from graphbuild.spec.model import (
     SshText,
     TmpfsText,
 )
-from graphbuild.spec.problem import clipped, suggest
-from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
+from graphbuild.spec.problem import suggest
+from graphbuild.values.duration import parse_duration, parse_mode, parse_size
+from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, clipped, mistake
 from graphbuild.values.label import NAME
 from graphbuild.values.platform import normal_platform
 

@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 from graphbuild.spec.model import BUILD_FILE, Below, Declaration, PackageSpec
-from graphbuild.spec.problem import clipped
-from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
+from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, clipped, mistake
 
 _DEEPEST = 16  # templates that extend templates
 

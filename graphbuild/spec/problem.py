@@ -13,7 +13,6 @@ from graphbuild.values.errors import Place, Problem, SpecPath
 Read = Callable[[str], str | None]
 
 _WIDTH = 100  # columns of source that are shown
-_SHOWN = 60  # characters of a user's word in a message
 _MAX_BYTES = 4 << 20
 _BOLD, _RED, _CYAN, _RESET = "\x1b[1m", "\x1b[1;31m", "\x1b[36m", "\x1b[0m"
 
@@ -26,11 +25,6 @@ def suggest(word: str, known: Iterable[str]) -> str:
     folded = {name.casefold(): name for name in reversed(names)}
     close = get_close_matches(word[:100].casefold(), folded, n=1, cutoff=0.6 if len(word) > 2 else 0.5)
     return f"did you mean {folded[close[0]]!r}?" if close else ""
-
-
-def clipped(text: str) -> str:
-    """Text of a user in quotes, short enough for a message."""
-    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
 def reader(root: Path) -> Read:

@@ -12,10 +12,10 @@ from msgspec import Meta
 
 from graphbuild.spec.attributes import DURATION_HINT, SIZE_HINT, convert_vars, convert_visibility, parsed
 from graphbuild.spec.convert import convert
-from graphbuild.spec.duration import parse_duration, parse_size
 from graphbuild.spec.model import BUILD_FILE, WORKSPACE_FILE
-from graphbuild.spec.problem import clipped, suggest
-from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, mistake
+from graphbuild.spec.problem import suggest
+from graphbuild.values.duration import parse_duration, parse_size
+from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, clipped, mistake
 from graphbuild.values.registry import RegistrySettings
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?|\[[0-9a-fA-F:]+\](:[0-9]+)?")

@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from graphbuild.spec.problem import clipped
 from graphbuild.spec.syntax import syntax_problem
-from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, mistake
+from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, clipped, mistake
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 64

@@ -2,7 +2,7 @@
 
 import re
 
-from graphbuild.spec.problem import clipped
+from graphbuild.values.errors import clipped
 
 _DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s)?")
 _SIZE = re.compile(r"(\d{1,15})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
