@@ -47,6 +47,7 @@ class Session:
         report: Callable[[str], None],
         *,
         offline: bool = False,
+        afresh: bool = False,
     ) -> None:
         self.project = project
         self.store = store
@@ -54,7 +55,7 @@ class Session:
         self.offline = offline
         self._warned: set[str] = set()
         self.registries = registries
-        self.images = once(lambda: images_of(store, registries, offline=offline))
+        self.images = once(lambda: images_of(store, registries, offline=offline, afresh=afresh))
         self.report = report
 
     def selected(self, patterns: Sequence[str], sections: Container[str] = SECTIONS) -> list[Label]:
@@ -198,7 +199,9 @@ def session(
     try:
         project = Project(site, store.root, variables(options.set), cancelled, spec, platforms(getattr(options, "platforms", ())))
         with store.lease():
-            yield Session(project, store, network, once(lambda: registries_of(site, offline=offline)), report, offline=offline)
+            registries = once(lambda: registries_of(site, offline=offline))
+            afresh = bool(getattr(options, "pull", False))
+            yield Session(project, store, network, registries, report, offline=offline, afresh=afresh)
     finally:
         store.close()
 
@@ -223,10 +226,10 @@ def once(make: Callable[[], T]) -> Callable[[], T]:
     return get
 
 
-def images_of(store: Store, registries: Callable[[], "Registries"], *, offline: bool) -> "Images":
+def images_of(store: Store, registries: Callable[[], "Registries"], *, offline: bool, afresh: bool = False) -> "Images":
     from graphbuild.build.images import Images
 
-    return Images(store, registries, offline=offline)
+    return Images(store, registries, offline=offline, afresh=afresh)
 
 
 def registries_of(site: Site, *, offline: bool) -> "Registries":
