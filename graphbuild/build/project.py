@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
+from blake3 import blake3
 
 from graphbuild.build.builtins import Builtins
 from graphbuild.build.inputs import Inputs
@@ -18,7 +19,7 @@ from graphbuild.rules.actions import command_of, is_volatile
 from graphbuild.rules.api import Settings as RuleSettings
 from graphbuild.rules.builtin import RULES
 from graphbuild.rules.registry import Rules, register
-from graphbuild.spec.cache import ParsedCache
+from graphbuild.spec.cache import ParsedCache, remembered_settings
 from graphbuild.spec.extend import Specs
 from graphbuild.spec.model import COMMON_ATTRIBUTES, WORKSPACE_FILE, PackageSpec
 from graphbuild.spec.workspace import Settings, find_packages, find_workspace, load_settings
@@ -39,7 +40,8 @@ class Site(msgspec.Struct, frozen=True):
 def find_site(folder: Path, store: str | None) -> Site:
     """The site of a folder. `store` is what the command line says of it. GraphbuildError for a broken graphbuild.yaml."""
     root = find_workspace(folder)
-    settings = load_settings(root)
+    place = store_folder(store, root, Settings()) / "certificates" / f"settings-{blake3(os.fsencode(root)).hexdigest(20)}"
+    settings = load_settings(root, lambda text, file: remembered_settings(place, text, file))
     package = "" if folder == root else str(folder.relative_to(root))
     return Site(root, package, settings, store_folder(store, root, settings))
 

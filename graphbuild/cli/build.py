@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
@@ -19,9 +20,8 @@ from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
 from graphbuild.rules.actions import Image, is_test, is_volatile
 from graphbuild.rules.refs import Ref
-from graphbuild.sandbox.job import Limits
+from graphbuild.sandbox.job import ClosableSandbox, DeferredSandbox, Limits
 from graphbuild.sandbox.namespace import Identity, enter
-from graphbuild.sandbox.sandbox import BubblewrapSandbox
 from graphbuild.spec.model import BUILT, PackageSpec
 from graphbuild.start import certificate_path
 from graphbuild.ui.log import LogSink
@@ -175,10 +175,16 @@ def new_world(
         delivers=getattr(options, "delivers", True),
     )
     machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
-    with opened.store.scratch() as folder, contextlib.closing(BubblewrapSandbox(identity, folder)) as sandbox:
+    with opened.store.scratch() as folder, contextlib.closing(DeferredSandbox(lambda: _sandbox(identity, folder))) as sandbox:
         yield World(
             opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, graph.nodes, opened.images
         )
+
+
+def _sandbox(identity: Identity, folder: Path) -> ClosableSandbox:
+    from graphbuild.sandbox.sandbox import BubblewrapSandbox
+
+    return BubblewrapSandbox(identity, folder)
 
 
 @contextlib.contextmanager

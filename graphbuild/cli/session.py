@@ -14,7 +14,6 @@ from graphbuild.build.lockfile import LockFile
 from graphbuild.build.project import Project, Site, check_network, find_site
 from graphbuild.build.reading import reader_of
 from graphbuild.build.resolving import Resolving, resolve
-from graphbuild.cli.problems import shown
 from graphbuild.graph.analyze import Graph, Surroundings, analyze
 from graphbuild.graph.configure import Configured, configure_all
 from graphbuild.graph.select import select
@@ -114,7 +113,7 @@ class Session:
         graph = self.analyze(labels)
         project.saved()
         check_network(project, graph)
-        for text in dict.fromkeys((*graph.notices, *map(shown, graph.warnings))):
+        for text in dict.fromkeys((*graph.notices, *_shown(graph.warnings))):
             if text not in self._warned:
                 self._warned.add(text)
                 self.report(text)
@@ -177,6 +176,14 @@ class Session:
                 hint="add one to its build.yaml, or name others: //...; `graphbuild test` runs tests",
             )
         return chosen
+
+
+def _shown(warnings: Sequence[Problem]) -> list[str]:
+    if not warnings:
+        return []
+    from graphbuild.cli.problems import shown
+
+    return [shown(problem) for problem in warnings]
 
 
 def report(text: str) -> None:

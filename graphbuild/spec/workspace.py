@@ -97,7 +97,7 @@ def find_workspace(start: Path) -> Path:
     return start
 
 
-def load_settings(root: Path) -> Settings:
+def load_settings(root: Path, parse: Callable[[bytes, str], Settings] | None = None) -> Settings:
     """The workspace's settings, or the defaults where it has no graphbuild.yaml. GraphbuildError holds every problem."""
     try:
         with (root / WORKSPACE_FILE).open("rb") as stream:
@@ -106,13 +106,13 @@ def load_settings(root: Path) -> Settings:
         return Settings()
     except OSError as error:
         raise mistake(f"cannot read it: {error.strerror}", Place(WORKSPACE_FILE, 1), "make it a readable file") from None
-    return parse_settings(text, WORKSPACE_FILE)
+    if all(not line.strip() or line.lstrip().startswith(b"#") for line in text.split(b"\n")):
+        return Settings()  # a file that only marks the root
+    return (parse or parse_settings)(text, WORKSPACE_FILE)
 
 
 def parse_settings(text: bytes, file: str) -> Settings:
     """Parse a graphbuild.yaml."""
-    if all(not line.strip() or line.lstrip().startswith(b"#") for line in text.split(b"\n")):
-        return Settings()  # a file that only marks the root: not worth a YAML parser
     from graphbuild.spec.yaml import load
 
     data = load(text, file).data
