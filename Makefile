@@ -37,6 +37,7 @@ bench: install peers
 	$(BIN)/python -m compileall -q graphbuild plugins/debian/graphbuild_debian plugins/dockerfile/graphbuild_dockerfile
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/containers.py
+	$(BIN)/python benchmarks/nodes.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/where.py
 

@@ -19,10 +19,11 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run: wall-clock seconds, and the largest resident size, in KiB, of the process or of any one it waited for."""
+    """One run: wall-clock seconds, the largest resident size, in KiB, of the process or of any one it waited for, and the end of its output."""
 
     seconds: float
     peak: int
+    said: str = ""
 
 
 class CommandError(Exception):
@@ -38,11 +39,11 @@ def run(command: Command, folder: Path) -> Run:
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        said = output.read().decode(errors="replace")[-2000:]
         if process.returncode:
-            output.seek(0)
-            end = output.read().decode(errors="replace")[-2000:]
-            raise CommandError(f"{' '.join(command.argv)}: exit {process.returncode}\n{end}")
-    return Run(seconds, usage.ru_maxrss)
+            raise CommandError(f"{' '.join(command.argv)}: exit {process.returncode}\n{said}")
+    return Run(seconds, usage.ru_maxrss, said)
 
 
 def interleaved(contestants: Mapping[str, Callable[[int], Mapping[str, Run]]], rounds: int) -> dict[str, dict[str, list[Run]]]:

@@ -6,9 +6,9 @@ something it depends on failed, or when the schedule was stopped before it start
 final state. Nodes are handed out highest first (the longest chain above them), then in order of number.
 """
 
-import heapq
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from heapq import heappop, heappush
 
 
 class State(IntEnum):
@@ -20,6 +20,9 @@ class State(IntEnum):
     SKIPPED = 5
 
 
+_WAITING, _READY, _RUNNING = State.WAITING, State.READY, State.RUNNING  # an enum's look-up costs as much as what is decided by it
+
+
 class Schedule:
     """A schedule of the nodes 0…n-1; `dependencies[i]` are the nodes that i needs (duplicates allowed).
 
@@ -27,18 +30,19 @@ class Schedule:
     """
 
     def __init__(self, dependencies: Sequence[Sequence[int]], *, keep_going: bool = False) -> None:
-        count = len(dependencies)
+        count = self._count = len(dependencies)
         self._keep_going = keep_going
         self._state = [State.WAITING] * count
-        self._missing = [0] * count  # dependencies that are not done
+        self._missing = [len(needs) for needs in dependencies]  # dependencies that are not done: one that is there twice counts twice
         self._dependents: list[list[int]] = [[] for _ in range(count)]
         for node, needs in enumerate(dependencies):
-            distinct = set(needs)
-            self._missing[node] = len(distinct)
-            for need in distinct:
+            for need in needs:
                 self._dependents[need].append(node)
-        self._height = _heights(self._dependents, self._missing)
-        self._ready: list[tuple[int, int]] = []
+        height = _heights(dependencies, self._dependents)
+        highest = max(height, default=0)
+        # (depth below the highest, node) in one number: a heap of numbers is faster than one of pairs
+        self._rank = [(highest - own) * count + node for node, own in enumerate(height)]
+        self._ready: list[int] = []
         self._open = count  # nodes in no final state
         for node, missing in enumerate(self._missing):
             if not missing:
@@ -55,18 +59,19 @@ class Schedule:
     def take(self) -> int | None:
         """The next node to start, which is RUNNING from now on; None when nothing is ready."""
         while self._ready:
-            node = heapq.heappop(self._ready)[1]
-            if self._state[node] is State.READY:  # else it was skipped while it waited here
-                self._state[node] = State.RUNNING
+            node = heappop(self._ready) % self._count
+            if self._state[node] is _READY:  # else it was skipped while it waited here
+                self._state[node] = _RUNNING
                 return node
         return None
 
     def succeed(self, node: int) -> None:
         """A running node is done; what waited for it alone becomes ready."""
         self._end(node, State.DONE)
+        missing = self._missing
         for dependent in self._dependents[node]:
-            self._missing[dependent] -= 1
-            if not self._missing[dependent] and self._state[dependent] is State.WAITING:
+            missing[dependent] = left = missing[dependent] - 1
+            if not left and self._state[dependent] is _WAITING:
                 self._make_ready(dependent)
 
     def fail(self, node: int, *, stops: bool = True) -> list[int]:
@@ -95,35 +100,33 @@ class Schedule:
         return sorted(skipped)
 
     def _make_ready(self, node: int) -> None:
-        self._state[node] = State.READY
-        heapq.heappush(self._ready, (-self._height[node], node))
+        self._state[node] = _READY
+        heappush(self._ready, self._rank[node])
 
     def _skip(self, node: int) -> None:
         self._state[node] = State.SKIPPED
         self._open -= 1
 
     def _end(self, node: int, state: State) -> None:
-        if self._state[node] is not State.RUNNING:
+        if self._state[node] is not _RUNNING:
             raise ValueError(f"node {node} is {self._state[node].name}, not RUNNING")
         self._state[node] = state
         self._open -= 1
 
 
-def _heights(dependents: Sequence[Sequence[int]], missing: Sequence[int]) -> list[int]:
-    """The longest chain above each node (Kahn's order, then backwards). ValueError for a cycle."""
-    left = list(missing)
+def _heights(dependencies: Sequence[Sequence[int]], dependents: Sequence[Sequence[int]]) -> list[int]:
+    """The longest chain above each node, by Kahn's algorithm from the top. ValueError for a cycle."""
+    left = [len(above) for above in dependents]
+    height = [0] * len(left)
     order = [node for node, count in enumerate(left) if not count]
-    for node in order:  # grows while it is walked
-        for dependent in dependents[node]:
-            left[dependent] -= 1
-            if not left[dependent]:
-                order.append(dependent)
+    for node in order:  # grows while it is walked, by height: so the last of a node's dependents is the highest of them
+        for need in dependencies[node]:
+            left[need] -= 1
+            if not left[need]:
+                height[need] = height[node] + 1
+                order.append(need)
     if len(order) != len(left):
         raise ValueError("the dependencies have a cycle")
-    height = [0] * len(left)
-    for node in reversed(order):
-        for dependent in dependents[node]:
-            height[node] = max(height[node], height[dependent] + 1)
     return height
 
 

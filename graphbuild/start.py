@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 VERSION = 4
 ABSENT = (-1, 0, 0, 0, 0)  # in place of a stat: the path was not there
-_GARBAGE = 100_000  # objects between two looks for cycles: what is imported, and 50,000 files, are none
+GARBAGE = 100_000  # objects between two looks for cycles: what is imported, and 50,000 files, are none
 _FEW = 5_000  # paths that are not worth a second process: it takes as long as 300 of them, and 2 ms
 
 _MOST = 1_000  # changed paths that are worth listing
@@ -46,7 +46,7 @@ def _main() -> int:
             stale = (path, payload, changed)
     import gc
 
-    gc.set_threshold(_GARBAGE, 20, 20)
+    gc.set_threshold(GARBAGE, 20, 20)
     _import_msgspec()
     from graphbuild.cli.main import main as cli
 

@@ -24,7 +24,7 @@ from graphbuild.build.revisions import Tree
 from graphbuild.graph.analyze import Graph, Node, Surroundings, analyze
 from graphbuild.graph.configure import Builtin, Workspace
 from graphbuild.network import Network
-from graphbuild.rules.actions import Action, Folder, Image, Pick
+from graphbuild.rules.actions import Action, Folder, Image, ImageIndex, Pick
 from graphbuild.rules.refs import Ref, Sources, WorkspaceFile, found_in
 from graphbuild.spec.extend import Specs
 from graphbuild.spec.model import BUILD_FILE, WORKSPACE_FILE
@@ -73,13 +73,13 @@ class _Revision:
     def __init__(self, tree: Tree, project: Project, settings: Settings, builtins: Builtin, lock: LockFile) -> None:
         self.tree = tree
         self.lock = lock
-        self.project = project
-        self._settings = settings
+        self.settings = settings
+        self.surroundings = msgspec.structs.replace(project.surroundings, epoch=settings.source_date_epoch)
         self.load = Specs(tree.read, project.parsed).load
         self.workspace = Workspace(self, project.rules, {}, settings, builtins, project.workspace.platforms)
 
     def packages(self, under: str) -> Iterable[str]:
-        return list(walk_packages(self._look, under, self._settings.ignore))
+        return list(walk_packages(self._look, under, self.settings.ignore))
 
     def labels(self) -> Iterator[Label]:
         """Every target, `manual` ones too."""
@@ -120,14 +120,17 @@ class TreeReader(WorkspaceReader):
 
 
 def _prints(revision: _Revision, reader: ReaderOf) -> Prints:
-    surroundings = Surroundings(revision.lock.get, reader(revision.tree), revision.project.surroundings)
-    return prints(analyze(revision.workspace, list(revision.labels()), surroundings), revision.tree)
+    """Of what a spec declares: what an index has for each platform shows in the index."""
+    surroundings = Surroundings(revision.lock.get, reader(revision.tree), revision.surroundings)
+    graph = analyze(revision.workspace, list(revision.labels()), surroundings)
+    found = prints(graph, revision.tree, revision.settings)
+    return {label: found[label] for label in graph.selected}
 
 
-def prints(graph: Graph, tree: Tree) -> Prints:
-    """A digest of all that goes into each target, at a revision. Pure."""
+def prints(graph: Graph, tree: Tree, settings: Settings) -> Prints:
+    """A digest of all that goes into each target, at a revision with these settings. Pure."""
     own: dict[Label, list[bytes]] = {}
-    for ref, print_ in action_prints(graph, tree).items():
+    for ref, print_ in action_prints(graph, tree, settings).items():
         own.setdefault(ref.label, []).append(print_)
     found: dict[Label, bytes] = {}
     for label in graph.targets:  # dependencies first
@@ -136,19 +139,27 @@ def prints(graph: Graph, tree: Tree) -> Prints:
     return found
 
 
-def action_prints(graph: Graph, tree: Tree) -> dict[Ref, bytes]:
+def action_prints(graph: Graph, tree: Tree, settings: Settings) -> dict[Ref, bytes]:
     """The same of each action. Graphs of one revision that differ in their lock alone compare by a tree of nothing."""
     known: dict[Ref, bytes] = {}
     for ref, node in graph.nodes.items():  # dependencies first
         sources = [(path, tree.files[path].mode, tree.files[path].name) for path in _sources(node.action, tree)]
         needs = sorted(known[need] for need in node.needs)
-        known[ref] = blake3(msgspec.msgpack.encode((_essence(node.action), sources, needs))).digest()
+        essence = _essence(node.action, settings.compression)
+        known[ref] = blake3(msgspec.msgpack.encode((essence, settings.source_date_epoch, sources, needs))).digest()
     return known
 
 
-def _essence(action: Action) -> Action:
-    """An action without what is in no digest: where it is written to, and under which names."""
-    return msgspec.structs.replace(action, tags=(), exports=()) if isinstance(action, Image) else action
+def _essence(action: Action, compression: str) -> Action:
+    """An action without what is in no digest: where it is written to, and under which names. `compression`: the workspace's."""
+    match action:
+        case Image():
+            codec = action.compression or compression
+            return msgspec.structs.replace(action, tags=(), exports=(), engines=(), compression=codec)
+        case ImageIndex():
+            return msgspec.structs.replace(action, tags=(), exports=(), compression=action.compression or compression)
+        case _:
+            return action
 
 
 def _sources(action: Action, tree: Tree) -> list[bytes]:

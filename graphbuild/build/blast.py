@@ -19,6 +19,7 @@ from graphbuild.layers.compression import codec_version
 from graphbuild.rules.actions import Image, Pull
 from graphbuild.rules.api import ImageProvider
 from graphbuild.rules.refs import Ref
+from graphbuild.spec.workspace import Settings
 from graphbuild.store.actions import LayerOutput
 from graphbuild.store.store import Store
 from graphbuild.values.errors import GraphbuildError
@@ -52,11 +53,11 @@ class _Weight(msgspec.Struct, frozen=True):
 
 def blast(before: Graph | None, after: Graph, outputs: Sequence[Label], weigh: "Scales") -> Blast:
     """Compare. `before`: None where it cannot be known, then everything changes. `outputs`: those of the workspace that are locked now."""
-    nothing = Tree(Path(), {})  # the sources are the same on both sides
-    older, newer = (prints(before, nothing) if before else {}), prints(after, nothing)
+    same = (Tree(Path(), {}), Settings())  # sources and settings are the same on both sides
+    older, newer = (prints(before, *same) if before else {}), prints(after, *same)
     changed = sorted(label for label in outputs if newer[label] != older.get(label))
-    actions = action_prints(before, nothing) if before else {}
-    now = action_prints(after, nothing)
+    actions = action_prints(before, *same) if before else {}
+    now = action_prints(after, *same)
     layers: dict[Ref, str] = {}
     for label in changed:
         provider = after.targets[label].get(ImageProvider)

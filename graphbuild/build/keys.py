@@ -35,11 +35,15 @@ Fields = tuple[Field, ...]
 
 def key_of(fields: Fields) -> Digest:
     """The key: blake3 over MessagePack of [version, [[name, value], …]]."""
-    return tree(blake3(_encoded([VERSION, [[field.name, field.value] for field in fields]])).hexdigest())
+    encoded = _encoded([VERSION, [[field.name, field.value] for field in fields]])
+    return tree(blake3(encoded).digest().hex())  # faster than its `hexdigest`
 
 
 def encode_fields(fields: Fields) -> bytes:
-    return _encoded([[field.name, field.value, [_shown_of_bytes(name) for name in field.names]] for field in fields])
+    try:
+        return _encoder.encode(fields)
+    except UnicodeEncodeError:
+        return _encoded([[field.name, field.value, [_shown_of_bytes(name) for name in field.names]] for field in fields])
 
 
 def _encoded(value: list[Any]) -> bytes:

@@ -5,34 +5,24 @@ on something that reads, what was edited.
 """
 
 import random
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
+import monorepo_edits
 import pytest
+from monorepo_edits import committed, git
 from test_build_parts import Edits, edit_names, manifests, written
 from workspaces import Workspace
 
-SEEDS, EDITS = 3, 8  # with 4,000 targets and 200 edits: benchmarks/
+SEEDS, EDITS = 3, 8
+PACKAGES, FILES, WALKS = 6, 5, 4  # 60 packages and 200 edits: benchmarks/affected.py
 
 IMAGES = {"dist": "//:image", "dist2": "//:built", **{f"svc/{name}/dist": f"//svc/{name}:image" for name in ("one", "two", "three")}}
-
-
-def git(root: Path, *words: str) -> str:
-    command = ["git", "-C", str(root), "-c", "user.name=n", "-c", "user.email=e@example.org", *words]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def repository(ws: Workspace) -> Workspace:
     ws.write({".gitignore": "dist*\nout\n"})
     git(ws.root, "init", "-q")
     return committed(ws)
-
-
-def committed(ws: Workspace) -> Workspace:
-    git(ws.root, "add", "-A")
-    git(ws.root, "commit", "-q", "--allow-empty", "-m", "state")
-    return ws
 
 
 def named(ws: Workspace, *words: str) -> set[str]:
@@ -75,6 +65,42 @@ def reach(edit: str, status: str) -> set[str]:
         else:
             raise AssertionError(f"{edit} changed {path}")
     return found
+
+
+@pytest.mark.parametrize("walk", range(WALKS))
+def test_exactly_what_an_edit_of_a_monorepo_changes_is_named(workspaces: Callable[..., Workspace], walk: int):
+    ws = workspaces("ws")
+    (ws.root / "base.tar").unlink()
+    monorepo_edits.written(ws, PACKAGES, FILES)
+    chance = random.Random(walk)
+    names = random.Random(0).sample(monorepo_edits.EDITS, len(monorepo_edits.EDITS))[walk::WALKS]  # all walks together make all edits
+    judged = list(monorepo_edits.walk(ws, monorepo_edits.Edits(ws.root, chance), names))
+    assert [(one.edit, one.wrong) for one in judged if one.wrong] == []
+    assert sum(one.different for one in judged)
+
+
+def test_settings_of_the_workspace_that_are_in_digests(workspaces: Callable[..., Workspace]):
+    ws = repository(written(workspaces("ws")))
+    for said, affected in (("source_date_epoch: 1", True), ("compression: zstd", False), ("jobs: 3", False)):
+        (ws.root / "graphbuild.yaml").write_text(f"{said}\n")
+        assert (set(IMAGES.values()) <= named(ws)) is affected, said  # the images there say their own compression
+    ws.write({"build.yaml": "bases: {none: scratch}\noutputs: {it: {from: none, image: {to: {oci: dist}}}}\n", "graphbuild.yaml": ""})
+    committed(ws)
+    (ws.root / "graphbuild.yaml").write_text("compression: zstd\n")
+    assert named(ws) == {"//:it"}
+
+
+def test_an_index_is_named_and_not_its_parts(workspaces: Callable[..., Workspace]):
+    ws = workspaces("ws")
+    spec = "bases: {none: scratch}\noutputs: {it: {from: none, image: {}, platforms: [linux/amd64, linux/arm64]}}\n"
+    ws.write({"build.yaml": spec})
+    repository(ws)
+    ws.write({"build.yaml": spec.replace("image: {}", "image: {tags: [t], to: {oci: dist}}")})
+    assert named(ws) == set()
+    ws.write({"build.yaml": spec.replace("image: {}", "image: {config: {user: '1'}}")})
+    assert named(ws) == {"//:it"}
+    ws.write({"build.yaml": spec.replace(", linux/arm64", "")})
+    assert named(ws) == {"//:it"}
 
 
 def test_nothing_changed_nothing_is_affected(workspaces: Callable[..., Workspace]):

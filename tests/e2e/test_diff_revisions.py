@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable
 
-from test_affected import committed, git, repository
+from monorepo_edits import committed, git
+from test_affected import repository
 from workspaces import Workspace
 
 SPEC = """\

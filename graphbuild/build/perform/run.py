@@ -1,9 +1,11 @@
 """Performing `Run`: the key, the mounts, the sandbox, and the layer that comes out."""
 
 import contextlib
+import itertools
 import os
 import subprocess
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from graphbuild.build.failure import step_failed
@@ -53,8 +55,9 @@ def prepare_run(action: Run, world: World) -> Prepared:
 
 def layer_names(made: Sequence[tuple[LayerOutput, Ref]]) -> tuple[str, ...]:
     """Who made each layer of a stack, for `explain`; numbered where one action made several."""
-    makers = [ref for _, ref in made]
-    return tuple(str(ref) if makers.count(ref) == 1 else f"{ref}[{makers[:at].count(ref)}]" for at, ref in enumerate(makers))
+    layers = Counter(ref for _, ref in made)
+    numbers: defaultdict[Ref, Iterator[int]] = defaultdict(itertools.count)
+    return tuple(str(ref) if layers[ref] == 1 else f"{ref}[{next(numbers[ref])}]" for _, ref in made)
 
 
 def command_line(action: Run, config: Config) -> tuple[str, ...]:
