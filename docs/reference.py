@@ -30,6 +30,8 @@ BUILTINS = {
     "platform.os": "`linux`.",
     "platform.arch": "Its architecture as OCI names it: `amd64`, `arm64` …",
     "platform.variant": "Its variant: `v7`; mostly empty.",
+    "build.platform": "This machine's, whatever is built for.",
+    "build.arch": 'Its architecture: for a base that cross-compiles, `debian: {arch: "${build.arch}"}`.',
     "package": "The folder of the `build.yaml`, from the workspace's root; empty in the root.",
     "env.NAME": "The variable `NAME` of the caller's environment, which must be set. The only way in for it.",
 }
