@@ -255,3 +255,39 @@ def test_what_is_no_visibility(workspaces: Callable[..., Workspace]):
     for said in ("everybody", "//a//b", "[public, //a]", "//svc:a", "{}"):
         assert "lib/build.yaml:" in visible(workspaces, f"visibility: {said}\n").fails("check", "//lib/...", code=2)
         assert "lib/build.yaml:" in visible(workspaces, "", target=f", visibility: {said}").fails("check", "//lib/...", code=2)
+
+
+def test_what_grows_without_end_is_refused_at_once(workspaces: Callable[..., Workspace]):
+    """Each of these takes a few lines, and would take hours or any memory."""
+    doubling = {f"v{number}": f"${{v{number + 1}}}${{v{number + 1}}}" for number in range(40)} | {"v40": "x"}
+    said = {
+        "vars": "variable 'v19' expands to more than 1 Mi characters",
+        "matrix": "the matrix has 1000000000000 cells",
+    }
+    ws = written(
+        workspaces,
+        {
+            "vars/build.yaml": json.dumps({"vars": doubling, "bases": {"b": "scratch"}, "steps": {"s": {"from": "b", "run": "${v0}"}}}),
+            "matrix/build.yaml": json.dumps(
+                {"bases": {"b": {"scratch": {}, "matrix": {f"a{n}": [f"v{value}" for value in range(10)] for n in range(12)}}}}
+            ),
+        },
+    )
+    for package, message in said.items():
+        assert message in ws.fails("check", f"//{package}:all", code=2)
+
+
+def test_templates_on_templates_are_put_together_once(workspaces: Callable[..., Workspace]):
+    """Three a level, sixteen levels: 43 million ways lead to the last."""
+    levels = range(16)
+    files = {
+        f"t{level}_{one}.yaml": json.dumps(
+            {"vars": {f"v{level}_{one}": "x"}} | ({"extends": [f"//t{level + 1}_{other}.yaml" for other in range(3)]} if level < 15 else {})
+        )
+        for level in levels
+        for one in range(3)
+    }
+    ws = written(workspaces, {**files, "build.yaml": "extends: [//t0_0.yaml]\nbases: {b: scratch}\n"})
+    ws.ok("check")
+    ws.write({"t15_0.yaml": "extends: [//t16_0.yaml]\n", "t16_0.yaml": "extends: [//t17_0.yaml]\n", "t17_0.yaml": "vars: {}\n"})
+    assert "more than 16 deep" in ws.fails("check", code=2)

@@ -177,8 +177,7 @@ def test_a_command_that_does_otherwise_is_said_with_both(ws: Workspace, command:
 
 
 def test_an_expression_that_never_ends_is_given_up(ws: Workspace):
-    said = "'^(a?){30}a{30}b\\1' was looked for in PLACE longer than 1 s: it goes back and forth without end"
-    endless, text = "^(a?){30}a{30}b\\1", "a" * 60
+    endless, text = r"^(a?){30}a{30}b\1", "a" * 60
     ws.write(
         {
             "build.yaml": BASE
@@ -196,8 +195,8 @@ def test_an_expression_that_never_ends_is_given_up(ws: Workspace):
     )
     done = ws("test", "-k")
     assert done.code == 3, done
-    assert said.replace("PLACE", "/long") in done.err
-    assert said.replace("PLACE", "stdout") in done.err
+    assert "was looked for in /long longer than 1 s" in done.err
+    assert "was looked for in stdout longer than 1 s" in done.err
 
 
 @pytest.mark.parametrize(
