@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from workspaces import Workspace
+from workspaces import Workspace, settle
 
 TEMPLATE = """\
 vars: {port: "8080", greeting: hello}
@@ -100,6 +100,36 @@ def test_a_changed_template_is_seen(workspaces: Callable[..., Workspace]):
     ws.write({"templates/t.yaml": TEMPLATE.replace("hello", "bye")})
     ws.ok("run", "//svc:web")
     assert environment(ws, "svc/dist")["GREETING"] == "bye"
+
+
+@pytest.mark.parametrize("link", ["templates/link.yaml", "svc/build.yaml"])
+def test_what_a_link_leads_to_is_an_input(workspaces: Callable[..., Workspace], link: str):
+    spec = "extends: //templates/link.yaml\n" if link.startswith("templates") else TEMPLATE
+    ws = written(workspaces, {"templates/t.yaml": TEMPLATE, "svc/build.yaml": spec, "svc/src/a.txt": "", "svc/real.yaml": TEMPLATE})
+    leads = "t.yaml" if link.startswith("templates") else "real.yaml"
+    (ws.root / link).unlink(missing_ok=True)
+    (ws.root / link).symlink_to("between.yaml")
+    (ws.root / link).with_name("between.yaml").symlink_to(leads)
+    settle()
+    ws.ok("run", "//svc:web")
+    assert ws.ok("run", "//svc:web").certified
+    (ws.root / link).with_name(leads).write_text(TEMPLATE.replace("hello", "bye"))
+    ws.ok("run", "//svc:web")
+    assert environment(ws, "svc/dist")["GREETING"] == "bye"
+
+
+def test_no_link_of_a_spec_leads_out_of_the_workspace(workspaces: Callable[..., Workspace]):
+    ws = written(workspaces, {"build.yaml": "extends: //link/secret.yaml\nbases: {b: scratch}\n", "circle/build.yaml": "extends: a.yaml\n"})
+    outside = ws.root.parent / "outside"
+    outside.mkdir()
+    (outside / "secret.yaml").write_text("vars: {password: hunter2}\n")
+    (ws.root / "link").symlink_to(outside)
+    assert "build.yaml:1:1: link/secret.yaml leads out of the workspace" in ws.fails("check", ":b", code=2)
+    ws.write({"build.yaml": "extends: secret.yaml\nbases: {b: scratch}\n"})
+    (ws.root / "secret.yaml").symlink_to(outside / "secret.yaml")
+    assert "build.yaml:1:1: secret.yaml leads out of the workspace" in ws.fails("check", ":b", code=2)
+    (ws.root / "circle/a.yaml").symlink_to("a.yaml")
+    assert "cannot read circle/a.yaml" in ws.fails("check", "//circle:all", code=2)
 
 
 @pytest.mark.parametrize(
