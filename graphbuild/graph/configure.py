@@ -165,7 +165,7 @@ class Workspace:
         try:
             common = convert_common(expand(plain, variables, file, path, known), file=file, path=path)
             value = expand(declaration.value, variables, file, value_path, known)
-        except ValueError as error:  # variables in a circle
+        except ValueError as error:  # variables in a circle, or too long
             raise mistake(str(error), declaration.place) from None
         attributes = convert_attributes(value, rule, file=file, path=value_path)
         if rule.index and not said and len(platforms) > 1:

@@ -297,7 +297,8 @@ class FileTest(msgspec.Struct, frozen=True, tag="file-test"):
     """What is at `path` in a stack; nothing, where it does not `exist`. Computed: nothing runs.
 
     `kind`: "file", "directory", "symlink" or "" for any. A symlink at `path` is followed, unless `kind` or `target`, its text, ask for
-    it. `mode` are the permission bits (07777), `owner` is "user[:group]", names of the stack or ids.
+    it. `mode` are the permission bits (07777), `owner` is "user[:group]", names of the stack or ids. `timeout`: seconds that the search for
+    an expression may take, 0 for the workspace's limit.
     """
 
     layers: tuple[Ref, ...]
@@ -308,6 +309,7 @@ class FileTest(msgspec.Struct, frozen=True, tag="file-test"):
     mode: int | None = None
     owner: str = ""
     content: TextTest = TextTest()
+    timeout: float = 0
 
 
 class ConfigNames(msgspec.Struct, frozen=True, tag="config-names"):

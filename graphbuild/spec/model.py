@@ -19,6 +19,7 @@ SECTIONS: dict[str, str] = {"bases": "base", "steps": "step", "outputs": "output
 BUILT = ("bases", "steps", "outputs")  # what a pattern means where nothing is tested
 Below = tuple[str | int, ...]  # a path below a target: ("image", "config", "user")
 BUILD_FILE = "build.yaml"
+MAX_BYTES = 4 << 20  # of a file
 WORKSPACE_FILE = "graphbuild.yaml"
 
 

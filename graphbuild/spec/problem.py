@@ -8,12 +8,12 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from graphbuild.spec.model import MAX_BYTES
 from graphbuild.values.errors import Place, Problem, SpecPath
 
 Read = Callable[[str], str | None]
 
 _WIDTH = 100  # columns of source that are shown
-_MAX_BYTES = 4 << 20
 _BOLD, _RED, _CYAN, _RESET = "\x1b[1m", "\x1b[1;31m", "\x1b[36m", "\x1b[0m"
 
 
@@ -33,7 +33,7 @@ def reader(root: Path) -> Read:
     def read(file: str) -> str | None:
         try:
             with (root / file).open("rb") as stream:
-                return stream.read(_MAX_BYTES + 1).decode("utf-8-sig", "replace")
+                return stream.read(MAX_BYTES + 1).decode("utf-8-sig", "replace")
         except (OSError, ValueError):
             return None
 

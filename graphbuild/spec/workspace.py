@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from graphbuild.spec.attributes import DURATION_HINT, SIZE_HINT, convert_vars, convert_visibility, parsed
 from graphbuild.spec.convert import convert
-from graphbuild.spec.model import BUILD_FILE, WORKSPACE_FILE
+from graphbuild.spec.model import BUILD_FILE, MAX_BYTES, WORKSPACE_FILE
 from graphbuild.spec.problem import suggest
 from graphbuild.values.duration import parse_duration, parse_size
 from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, clipped, mistake
@@ -101,7 +101,7 @@ def load_settings(root: Path, parse: Callable[[bytes, str], Settings] | None = N
     """The workspace's settings, or the defaults where it has no graphbuild.yaml. GraphbuildError holds every problem."""
     try:
         with (root / WORKSPACE_FILE).open("rb") as stream:
-            text = stream.read((4 << 20) + 1)
+            text = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return Settings()
     except OSError as error:

@@ -176,6 +176,29 @@ def test_a_command_that_does_otherwise_is_said_with_both(ws: Workspace, command:
     assert wrong(ws, commands=[command]) == said
 
 
+def test_an_expression_that_never_ends_is_given_up(ws: Workspace):
+    endless, text = r"^(a?){30}a{30}b\1", "a" * 60
+    ws.write(
+        {
+            "build.yaml": BASE
+            + spec_of(
+                steps={"long": {"from": "base", "run": f"echo {text} > /long"}},
+                tests={
+                    "file": {"from": "long", "timeout": "1s", "check": {"files": [{"path": "/long", "contains": endless}]}},
+                    "command": {
+                        "from": "long",
+                        "check": {"commands": [{"run": f"echo {text}", "timeout": "1s", "stdout": {"excludes": endless}}]},
+                    },
+                },
+            )
+        }
+    )
+    done = ws("test", "-k")
+    assert done.code == 3, done
+    assert "was looked for in /long longer than 1 s" in done.err
+    assert "was looked for in stdout longer than 1 s" in done.err
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [

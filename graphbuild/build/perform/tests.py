@@ -6,8 +6,8 @@ not as expected is said at once, and ends with the exit code of tests.
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -27,6 +27,7 @@ from graphbuild.values.errors import EXIT_TEST, GraphbuildError, Problem, clippe
 from graphbuild.values.redact import Redactor
 
 _LARGEST = 64 << 20  # bytes of a file that is searched
+_PATIENCE = 60.0  # seconds for the search for an expression, where nothing else is said: one that goes wrong takes for ever
 _KINDS = {Kind.FILE: "file", Kind.DIRECTORY: "directory", Kind.SYMLINK: "symlink"}
 
 
@@ -94,7 +95,8 @@ def _run(action: CommandTest, world: World, task: Task) -> Outputs:
         said = (("stdout", stdout.close(), action.stdout), ("stderr", stderr.close(), action.stderr))
         if outcome.reason == "cancelled":
             raise Cancelled
-        wrong = [problem for name, text, wanted in said for problem in _text_problems(name, text, wanted)]
+        patience = _patience(run.timeout, world)
+        wrong = [problem for name, text, wanted in said for problem in _text_problems(name, text, wanted, patience)]
         limit = job.limits.output
         if apart and limit and stdout.size + stderr.size > limit:
             wrong.append(f"it wrote more than the {limit} bytes that are looked at")
@@ -107,15 +109,26 @@ def _run(action: CommandTest, world: World, task: Task) -> Outputs:
     return Outputs(())
 
 
-def _text_problems(name: str, text: str, wanted: TextTest) -> Iterator[str]:
-    for expression in wanted.contains:
-        if not re.search(expression, text, re.MULTILINE):
-            yield f"nothing in {name} matches {clipped(expression)}: {clipped(text.strip()) if text.strip() else 'it is empty'}"
-    for expression in wanted.excludes:
-        if found := re.search(expression, text, re.MULTILINE):
-            begin = text.rfind("\n", 0, found.start()) + 1
+def _patience(timeout: float, world: World) -> float:
+    return timeout or world.settings.timeout or _PATIENCE
+
+
+def _text_problems(name: str, text: str, wanted: TextTest, patience: float) -> Iterator[str]:
+    """What is wrong with a text. `patience`: seconds for an expression: `re` could be stopped by nothing, not even by Ctrl-C."""
+    from regex import MULTILINE, search  # its V0 is the language of `re`
+
+    for expression, unwanted in (*((one, False) for one in wanted.contains), *((one, True) for one in wanted.excludes)):
+        try:
+            match: Any = search(expression, text, MULTILINE, timeout=patience)
+        except TimeoutError:
+            yield f"{clipped(expression)} was looked for in {name} longer than {patience:g} s: it goes back and forth without end"
+            continue
+        if match and unwanted:
+            begin = text.rfind("\n", 0, match.start()) + 1
             line = text[begin:].partition("\n")[0]
             yield f"line {text.count(chr(10), 0, begin) + 1} of {name} matches {clipped(expression)}: {clipped(line.strip())}"
+        elif not match and not unwanted:
+            yield f"nothing in {name} matches {clipped(expression)}: {clipped(text.strip()) if text.strip() else 'it is empty'}"
 
 
 def _prepare_file(action: FileTest, world: World) -> Prepared:
@@ -142,7 +155,8 @@ def _prepare_file(action: FileTest, world: World) -> Prepared:
     )
 
     def perform(_task: Task) -> Outputs:
-        return _checked([wrong] if wrong else list(_file_problems(action, real, entry, owner, stack)))
+        patience = _patience(action.timeout, world)
+        return _checked([wrong] if wrong else list(_file_problems(action, real, entry, owner, stack, patience)))
 
     return Prepared(fields, perform)
 
@@ -159,7 +173,7 @@ def _owner(owner: str, stack: Stack) -> tuple[int | None, int | None] | str:
 
 
 def _file_problems(
-    action: FileTest, real: bytes, entry: Entry | None, owner: tuple[int | None, int | None] | str, stack: Stack
+    action: FileTest, real: bytes, entry: Entry | None, owner: tuple[int | None, int | None] | str, stack: Stack, patience: float
 ) -> Iterator[str]:
     path = action.path
     if entry is None:
@@ -179,7 +193,7 @@ def _file_problems(
             yield f"{path} is a {kind}, and has no content"
             return
         content = stack.read(real, _LARGEST) or b""
-        yield from _text_problems(path, content.decode("utf-8", "replace"), action.content)
+        yield from _text_problems(path, content.decode("utf-8", "replace"), action.content, patience)
 
 
 def _attribute_problems(action: FileTest, entry: Entry, owner: tuple[int | None, int | None] | str) -> Iterator[str]:

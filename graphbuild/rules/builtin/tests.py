@@ -128,8 +128,9 @@ def _files(context: Context, attributes: Check) -> Checked:
             raise context.mistake(f"a {wanted.type} has no `target`", *where, "target", hint="leave out one of them")
         content = _text(context, Text(wanted.contains, wanted.excludes), *where)
         mode = int(wanted.mode, 8) if wanted.mode else None
-        test = FileTest(context.snapshot.layers, wanted.path, wanted.exists, wanted.type, wanted.target, mode, wanted.owner, content)
-        if not wanted.exists and test != FileTest(test.layers, test.path, exists=False):
+        said = (wanted.path, wanted.exists, wanted.type, wanted.target, mode, wanted.owner, content, context.timeout)
+        test = FileTest(context.snapshot.layers, *said)
+        if not wanted.exists and test != FileTest(test.layers, test.path, exists=False, timeout=test.timeout):
             raise context.mistake("of what is not there nothing else can be checked", *where, hint="leave out `exists: false`, or the rest")
         yield f"files[{index}]", test, context.origin(wanted.path, *where)
 
