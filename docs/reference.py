@@ -30,6 +30,8 @@ BUILTINS = {
     "platform.os": "`linux`.",
     "platform.arch": "Its architecture as OCI names it: `amd64`, `arm64` …",
     "platform.variant": "Its variant: `v7`; mostly empty.",
+    "build.platform": "This machine's, whatever is built for.",
+    "build.arch": 'Its architecture: for a base that cross-compiles, `debian: {arch: "${build.arch}"}`.',
     "package": "The folder of the `build.yaml`, from the workspace's root; empty in the root.",
     "env.NAME": "The variable `NAME` of the caller's environment, which must be set. The only way in for it.",
 }
@@ -38,12 +40,11 @@ EXITS = {
     "EXIT_OK": "Done.",
     "EXIT_FAILED": "A step failed; or, of `cache verify`, something is damaged; or, of `explain`, the target was never built.",
     "EXIT_USAGE": "The command line, a spec, a lock or an input is wrong.",
+    "EXIT_TEST": "A test failed, and all that it needs was built.",
     "EXIT_INTERRUPTED": "Interrupted.",
     "EXIT_MACHINE": "The machine lacks something; the message names it, and the fix.",
     "EXIT_BUG": "A bug, of graphbuild or of a plugin.",
 }
-
-UNUSED_EXITS = {"EXIT_TEST"}  # kept for rules that test; none of ours does
 
 _EVERYWHERE = ("store", "set", "directory")  # options that nearly every command has
 
@@ -53,15 +54,17 @@ HEAD = """\
 Made from the code by `make docs`. `graphbuild schema` prints the same as JSON Schema, with the rules of your plugins.
 
 ## build.yaml
-A folder with a `build.yaml` is a **package**. Its sections, all optional, are `bases`, `steps` and `outputs`, which map names to
-**targets**; `vars`; `extends`, the [templates](configuration.md) whose vars and targets it has too; and `visibility`, that of targets which say none. Exactly one key of a target is the name of its **rule**; the others are attributes that
+A folder with a `build.yaml` is a **package**. Its sections, all optional, are `bases`, `steps`, `outputs` and `tests`, which map names to
+**targets**; `vars`; `extends`, the [templates](configuration.md) whose vars and targets it has too; and `visibility`, that of targets which say none.
+Exactly one key of a target is the name of its **rule**; the others are attributes that
 every target may have. A base that needs nothing else may be written as the rule's name alone: `empty: scratch`.
 
 - **Names** hold letters, digits and `_ . + -`, and begin with a letter, a digit or `_`. They are unique in a package; `all` is none.
 - **Labels**: `//web:app` from anywhere; `:app` or `app` in the same package; `//web` is short for `//web:web`; targets of the
   root package are `//:app`. A cell of a matrix is `//web:app[py=3.11]`. A target with a matrix that names another one takes its own cell of it.
 - **Patterns**, on the command line: `//...` everything · `//svc/...` all at and below a folder · `//web:all` a package ·
-  `-//x:y` takes away what came before. Targets that are tagged `manual` are in no pattern but by name.
+  `-//x:y` takes away what came before. Targets that are tagged `manual` are in no pattern but by name. Tests
+  are in the patterns of `graphbuild test` and of commands that build nothing; `run` and its like take them by name.
 - **Paths** are relative to the package and stay in it; a leading `//` starts at the workspace's root.
 - **Globs**: `*` and `?` stay within a name, `**` crosses folders, `[a-z]` is a class; `!` takes away, the last match decides; a
   folder means all below it. `.graphbuildignore`, in the workspace or a package, reads as `.gitignore` does.
@@ -234,7 +237,7 @@ def _option(option: argparse.Action) -> tuple[str, str]:
 
 def _exits() -> Iterator[str]:
     yield from ("## Exit codes", "")
-    names = [name for name in vars(errors) if name.startswith("EXIT_") and name not in UNUSED_EXITS]
+    names = [name for name in vars(errors) if name.startswith("EXIT_")]
     yield from _table(("Code", ""), ((str(getattr(errors, name)), EXITS[name]) for name in names))
     yield "Where failures of several kinds come together, the code is 1."
     yield ""

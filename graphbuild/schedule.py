@@ -74,10 +74,12 @@ class Schedule:
             if not left and self._state[dependent] is _WAITING:
                 self._make_ready(dependent)
 
-    def fail(self, node: int) -> list[int]:
-        """A running node failed. Returns what is skipped for it: its dependents, or all that did not start without keep-going."""
+    def fail(self, node: int, *, stops: bool = True) -> list[int]:
+        """A running node failed. Returns what is skipped for it: its dependents, or all that did not start where it `stops` what does not
+        keep going.
+        """
         self._end(node, State.FAILED)
-        return self._skip_dependents(node) if self._keep_going else self.stop()
+        return self._skip_dependents(node) if self._keep_going or not stops else self.stop()
 
     def stop(self) -> list[int]:
         """Start nothing more: skips and returns all nodes that have not started."""

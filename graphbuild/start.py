@@ -14,9 +14,9 @@ from marshal import dumps, loads
 
 TYPE_CHECKING = False  # as type checkers read it; `typing` would take 5 ms
 if TYPE_CHECKING:
-    from graphbuild.values.certificate import Changed, Folder, Payload
+    from graphbuild.values.certificate import Changed, Folder, Payload, Said
 
-VERSION = 3
+VERSION = 4
 ABSENT = (-1, 0, 0, 0, 0)  # in place of a stat: the path was not there
 GARBAGE = 100_000  # objects between two looks for cycles: what is imported, and 50,000 files, are none
 _FEW = 5_000  # paths that are not worth a second process: it takes as long as 300 of them, and 2 ms
@@ -36,12 +36,11 @@ def main() -> int:
 def _main() -> int:
     arguments = sys.argv[1:]
     stale = None
-    if not arguments or arguments[0] in ("run", "dockerfile"):
+    if not arguments or arguments[0] in ("run", "test", "dockerfile"):
         path = certificate_path(arguments)
         payload = read_certificate(path)
         changed = changed_paths(payload[0]) if payload else None
-        if payload and changed == []:
-            sys.stderr.write(payload[2])
+        if payload and changed == [] and _say(payload[2]):
             return 0
         if payload and changed:
             stale = (path, payload, changed)
@@ -55,6 +54,18 @@ def _main() -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # everything is closed: taking the interpreter apart, module by module, would cost 20 ms
+
+
+def _say(said: "Said") -> bool:
+    """Say what an unchanged build says. False where stdout takes nothing: it is full, or its reader is gone, and the command says how."""
+    try:
+        if said[0]:
+            sys.stdout.write(said[0])
+            sys.stdout.flush()
+    except OSError:
+        return False
+    sys.stderr.write(said[1])
+    return True
 
 
 def _import_msgspec() -> None:
@@ -101,8 +112,8 @@ def read_certificate(path: str) -> "Payload | None":
     return payload
 
 
-def unchanged(path: str) -> str | None:
-    """What to say when the certificate at `path` still holds; None when there is none or anything changed."""
+def unchanged(path: str) -> "Said | None":
+    """What to say, on stdout and on stderr, when the certificate at `path` still holds; None when there is none or anything changed."""
     payload = read_certificate(path)
     return payload[2] if payload and changed_paths(payload[0]) == [] else None
 

@@ -3,6 +3,8 @@
 Those that need Debian's mirror and PyPI skip where these cannot be reached; what they build runs in Docker.
 """
 
+import io
+import json
 import os
 import shutil
 import subprocess
@@ -125,6 +127,17 @@ def test_hello_says_hello(tmp_path: Path):
 
 @pytest.mark.network
 @pytest.mark.usefixtures("network")
+@pytest.mark.parametrize(("name", "tests"), [("hello", ["says"]), ("web", ["greeting", "shape"])])
+def test_tests_of_examples_pass_and_write_no_output(name: str, tests: list[str], tmp_path: Path):
+    workspace = Workspace(name, tmp_path)
+    said = workspace("test", "--progress=quiet")
+    assert [line.split()[0] for line in said.splitlines() if " passed " in line] == [f"//:{test}" for test in tests]
+    assert not (workspace.root / "dist").exists()
+    assert "cached" in workspace("test")
+
+
+@pytest.mark.network
+@pytest.mark.usefixtures("network")
 def test_web_answers_and_an_edit_of_its_code_installs_nothing(tmp_path: Path):
     workspace = Workspace("web", tmp_path)
     workspace("run", ":web")
@@ -142,16 +155,60 @@ def test_web_answers_and_an_edit_of_its_code_installs_nothing(tmp_path: Path):
     assert " built" not in workspace("run", ":web")
 
 
+def _built(workspace: Workspace) -> set[str]:
+    """The labels of what a run builds."""
+    told = workspace("run", "//...", "--events", "-", "--progress=quiet")
+    events = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    return {event["label"] for event in events if event["event"] == "action" and event["status"] == "built"}
+
+
+def _images(layout: Path) -> dict[str, dict[str, bytes]]:
+    """What an OCI layout of an index holds: by architecture, the files below /usr/bin and /etc."""
+
+    def blob(described: dict) -> bytes:
+        return (layout / "blobs" / described["digest"].replace(":", "/")).read_bytes()
+
+    (top,) = json.loads((layout / "index.json").read_bytes())["manifests"]
+    found: dict[str, dict[str, bytes]] = {}
+    for described in json.loads(blob(top))["manifests"]:
+        files = found.setdefault(described["platform"]["architecture"], {})
+        for layer in json.loads(blob(described))["layers"]:
+            with tarfile.open(fileobj=io.BytesIO(blob(layer))) as tar:
+                files |= {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+    return found
+
+
 @pytest.mark.network
 @pytest.mark.usefixtures("network")
-def test_the_monorepo_builds_ten_images_and_a_library_concerns_six(tmp_path: Path):
+def test_the_monorepo_builds_thirty_services_once_and_what_an_edit_concerns(tmp_path: Path):
+    """One test, for one cold build."""
     workspace = Workspace("monorepo", tmp_path)
     workspace("run", "//...")
-    assert len(list(workspace.root.glob("*/*/dist/*/index.json"))) == 10
-    library = workspace.root / "lib/serve.py"
+    packages = [path.parent for path in workspace.root.glob("*/*/build.yaml") if path.parts[-3] != "lib"]
+    layouts = [path.parent for path in workspace.root.glob("*/*/dist/**/index.json")]
+    assert (len(packages), len(layouts)) == (30, 32)
+    assert all(any(layout.is_relative_to(package) for layout in layouts) for package in packages)
+
+    gateway = _images(workspace.root / "edge/gateway/dist")
+    machines = {arch: int.from_bytes(files["usr/bin/server"][18:20], "little") for arch, files in gateway.items()}  # ELF's e_machine
+    assert machines == {"amd64": 62, "arm64": 183}
+    assert "etc/gateway/large.json" in gateway["amd64"]
+    assert "etc/gateway/small.json" in gateway["arm64"]
+
+    said = workspace("test", "//...", "--tags=-slow")
+    assert " 65 tests" in said
+    assert "//shop/orders:many" not in said  # slow
+    assert "//edge/gateway:soak" not in said  # manual
+
+    library = workspace.root / "lib/lua/serve.lua"
     library.write_text(library.read_text().replace("not found", "nothing here"))
-    events = tmp_path / "events"
-    workspace("run", "//...", "--events", str(events))
-    built = [line for line in events.read_text().splitlines() if '"status":"built"' in line]
-    assert sum('"action":"image"' in line for line in built) == 6
-    assert sum('"label":"//lib:serve"' in line for line in built) == 1
+    services = ("edge/redirects", "pay/taxes", "people/mail", "ship/labels", "shop/vouchers")
+    assert _built(workspace) == {"//lib/lua:serve", *(f"//{service}:image" for service in services)}
+
+
+def test_the_ledgers_client_is_for_pay_alone(tmp_path: Path):
+    workspace = Workspace("monorepo", tmp_path)
+    _installed(workspace)
+    shutil.copy(workspace.root / "pay/billing/build.yaml", workspace.root / "shop/cart/build.yaml")
+    with pytest.raises(AssertionError, match=r"shop/cart/build\.yaml:4:\d+: .*//pay/ledger:client"):
+        workspace("check", "//...")

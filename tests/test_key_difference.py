@@ -26,6 +26,13 @@ def test_order_alone_is_said():
     assert difference(before, after) == ["layers: the order changed"]
 
 
+def test_of_a_config_its_members_are_named():
+    before = (Field("config", '{"env":[["PORT","80"],["LOG","debug"]],"user":"0","cmd":null}'),)
+    after = (Field("config", '{"env":[["PORT","80"],["LOG","warning"]],"user":"1000","cmd":["sh","-c"]}'),)
+    assert difference(before, after) == ["config.env: LOG changed, debug → warning", "config.user: 0 → 1000", "config.cmd: (none) → sh -c"]
+    assert difference(before, (Field("config", "{"),)) == [f"config: {before[0].value} → {{"]
+
+
 def test_equal_keys_do_not_differ():
     fields = (Field("action", "run"), Field("argv", ["true"]))
     assert difference(fields, fields) == []

@@ -75,6 +75,15 @@ def test_without_failures_everything_runs(dependencies, width):
     assert sorted(started) == list(range(len(dependencies)))
 
 
+def test_a_failure_that_stops_nothing_takes_its_dependents_alone():
+    schedule = Schedule([[], [0], []])
+    assert schedule.take() == 0
+    assert schedule.fail(0, stops=False) == [1]
+    assert schedule.take() == 2
+    schedule.succeed(2)
+    assert schedule.finished
+
+
 def test_the_longest_chain_starts_first():
     #   0   1 <- 2 <- 3: node 1 has the longer way to go
     schedule = Schedule([[], [], [1], [2]])

@@ -8,9 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from graphbuild.values.errors import mistake
-from graphbuild.values.platform import architecture_of, variant_of
+from graphbuild.values.platform import architecture_of, oci_architecture, this_platform, variant_of
 
-NAMES = ("git.commit", "git.short", "git.branch", "platform", "platform.os", "platform.arch", "platform.variant", "package", "env.NAME")
+NAMES = (
+    "git.commit",
+    "git.short",
+    "git.branch",
+    "platform",
+    "platform.os",
+    "platform.arch",
+    "platform.variant",
+    "build.platform",
+    "build.arch",
+    "package",
+    "env.NAME",
+)
 
 
 class Builtins:
@@ -29,6 +41,8 @@ class Builtins:
             "platform.os": lambda: platform.partition("/")[0],
             "platform.arch": lambda: architecture_of(platform),
             "platform.variant": lambda: variant_of(platform),
+            "build.platform": this_platform,
+            "build.arch": oci_architecture,
             "package": lambda: package,
             "git.commit": self._commit,
             "git.short": lambda: self._commit()[:12],

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from graphbuild.build.exports import output_paths
 from graphbuild.build.inputs import Inputs, Signature, Watched, signature
-from graphbuild.values.certificate import ABSENT, Folder, Payload, Stale
+from graphbuild.values.certificate import ABSENT, Folder, Payload, Said, Stale
 
 _SIGNATURE = struct.Struct("=5q")
 
@@ -25,7 +25,7 @@ def certificate_of(
     outputs: Iterable[Path],
     generation: Path,
     environment: Mapping[str, str | None],
-    said: str,
+    said: Said,
     token: bytes = b"",
 ) -> bytes | None:
     """What to write; None while an input is too fresh to be told from a later change by its stat.

@@ -99,7 +99,27 @@ def difference(old: Fields, new: Fields) -> list[str]:
 def _changed(one: Field, other: Field) -> list[str]:
     if isinstance(one.value, list) and isinstance(other.value, list):
         return _changed_list(one, other)
+    before, after = _members(one.value), _members(other.value)
+    if before is not None and after is not None:
+        return _changed_members(one.name, before, after)
     return [f"{one.name}: {_shown(one.value)} → {_shown(other.value)}"]
+
+
+def _members(value: Any) -> dict[str, Any] | None:
+    """Those of an object, or of a text that is one in JSON, as an image's config is in its key; None for anything else."""
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            return None
+    return value if isinstance(value, dict) else None
+
+
+def _changed_members(name: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """As if each were a field of its own."""
+    names = dict.fromkeys((*before, *after))
+    pairs = ((member, before.get(member), after.get(member)) for member in names)
+    return [line for member, one, other in pairs if one != other for line in _changed(Field(f"{name}.{member}", one), Field("", other))]
 
 
 def _changed_list(one: Field, other: Field) -> list[str]:
@@ -133,6 +153,8 @@ def _change(one: Any, other: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "(none)"
     if isinstance(value, bytes):
         return value.hex()[:12] if len(value) == 32 else value.decode("utf-8", "backslashreplace")
     if isinstance(value, list):

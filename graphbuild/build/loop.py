@@ -16,11 +16,12 @@ import msgspec
 
 from graphbuild.build.explain import reasons
 from graphbuild.build.keys import Fields, decode_fields, encode_fields, key_of
+from graphbuild.build.origins import line_of
 from graphbuild.build.perform import Prepared, prepare, reads_workspace, warm_up
 from graphbuild.build.world import World
 from graphbuild.graph.analyze import Graph, Node
 from graphbuild.layers.cancel import Cancelled
-from graphbuild.rules.actions import exported, is_volatile
+from graphbuild.rules.actions import exported, is_test, is_volatile
 from graphbuild.rules.refs import Ref
 from graphbuild.schedule import Schedule, longest_chain
 from graphbuild.store.actions import LastRun, Outputs, Record
@@ -218,7 +219,7 @@ class Loop:
             return
         if done.error is not None:
             self._errors.append(done.error)
-        self._skip(self._schedule.fail(number), f"{node.ref} {done.finished.status}")
+        self._skip(self._schedule.fail(number, stops=not is_test(node.action)), f"{node.ref} {done.finished.status}")
 
     def _skip(self, numbers: Sequence[int], reason: str, running: int | None = None) -> None:
         if running is not None:
@@ -291,7 +292,7 @@ class Performance:
 
     def failed_in(self, upper: Path, exit_code: int | None) -> None:
         self._exit_code = exit_code
-        self._world.store.keep_failed(self._loop._workspace, self._label, upper, b"")  # noqa: SLF001
+        self._world.store.keep_failed(self._loop._workspace, self._label, upper, self._node.ref.action.encode())  # noqa: SLF001
 
     def exported(self, path: str, format_: str, size: int, digest: str) -> None:
         self._loop.send(Exported(self._label, path, format_, size, digest))
@@ -365,19 +366,20 @@ class Performance:
 
     def _failed(self, error: GraphbuildError) -> Done:
         problem = error.problems[0]
+        problems = tuple(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in error.problems)
         log = self._world.store.log(self._key) if self._key else None
         failure = Failure(
-            declared=f"{self._node.file}:{self._node.line}",
-            text=self._node.text,
+            declared=f"{self._node.file}:{line_of(self._node, self._world.inputs.root)}",
+            text=self._node.text if self._node.path is None else "",  # the place says it all
             command=next((note.removeprefix("command: ") for note in problem.notes if note.startswith("command: ")), ""),
             exit_code=self._exit_code,
             output=tuple(line for line in self._tail.decode("utf-8", "replace").split("\n")[-_TAIL:] if line),
             log=str(log) if log and self._tail else "",
+            problems=problems,
         )
         self._announce()
-        reason = "; ".join(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in error.problems)
-        last = LastRun(self._key, b"", "failed", tuple(reason.split("; ")), 0.0) if self._key else None
-        return Done(None, self._finished("failed", reason=reason, failure=failure), last, error)
+        last = LastRun(self._key, b"", "failed", problems, 0.0) if self._key else None
+        return Done(None, self._finished("failed", reason="; ".join(problems), failure=failure), last, error)
 
 
 def outputs_of(graph: Graph) -> dict[str, str]:

@@ -39,9 +39,10 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What is to be looked at again: the selected targets that a change can matter to, of a build of so many actions."""
+    """What is to be looked at again: the selected targets that a change can matter to, of all that were, in a build of so many actions."""
 
     labels: tuple[Label, ...]
+    selected: tuple[str, ...]
     actions: int
 
 
@@ -83,7 +84,8 @@ def affected(parts: Parts, changed: Changed, root: Path, ignore: tuple[str, ...]
             return None
         touched.update(owners)
     wanted = _closure(touched, parts.dependents)
-    return Part(tuple(parse_label(parts.targets[number], "") for number in parts.selected if number in wanted), parts.actions)
+    selected = tuple(parts.targets[number] for number in parts.selected)
+    return Part(tuple(parse_label(parts.targets[number], "") for number in parts.selected if number in wanted), selected, parts.actions)
 
 
 def _parts(graph: Graph, inputs: Inputs, ours: Iterable[bytes]) -> Parts:

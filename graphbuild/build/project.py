@@ -1,10 +1,12 @@
 """A workspace, opened: where it is, what its settings say, which rules it knows, and its packages as they are asked for."""
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
+from blake3 import blake3
 
 from graphbuild.build.builtins import Builtins
 from graphbuild.build.inputs import Inputs
@@ -14,17 +16,19 @@ from graphbuild.build.plugins import find_plugins
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.configure import Workspace
 from graphbuild.layers.cancel import Cancel, never
-from graphbuild.rules.actions import Run, is_volatile
+from graphbuild.rules.actions import command_of, is_volatile
 from graphbuild.rules.api import Settings as RuleSettings
 from graphbuild.rules.builtin import RULES
 from graphbuild.rules.registry import Rules, register
-from graphbuild.spec.cache import ParsedCache
+from graphbuild.spec.cache import ParsedCache, remembered_settings
 from graphbuild.spec.extend import Specs
-from graphbuild.spec.model import COMMON_ATTRIBUTES, WORKSPACE_FILE, PackageSpec
+from graphbuild.spec.model import COMMON_ATTRIBUTES, MAX_BYTES, WORKSPACE_FILE, PackageSpec
 from graphbuild.spec.workspace import Settings, find_packages, find_workspace, load_settings
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
 from graphbuild.values.label import Label
 from graphbuild.values.platform import this_platform
+
+_MOST_LINKS = 40  # that lead to each other, as the kernel has it
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -39,7 +43,8 @@ class Site(msgspec.Struct, frozen=True):
 def find_site(folder: Path, store: str | None) -> Site:
     """The site of a folder. `store` is what the command line says of it. GraphbuildError for a broken graphbuild.yaml."""
     root = find_workspace(folder)
-    settings = load_settings(root)
+    place = store_folder(store, root, Settings()) / "certificates" / f"settings-{blake3(os.fsencode(root)).hexdigest(20)}"
+    settings = load_settings(root, lambda text, file: remembered_settings(place, text, file))
     package = "" if folder == root else str(folder.relative_to(root))
     return Site(root, package, settings, store_folder(store, root, settings))
 
@@ -77,6 +82,7 @@ class Project:
         self.builtins = Builtins(self.root, self.inputs.watch)
         self._parsed = ParsedCache(cache / "specs", _kinds(self.rules))
         self._spec = spec
+        self._real_root = self.root.resolve()
         self._specs = Specs(self._read, self.parsed)
         self.workspace = Workspace(self, self.rules, variables, self.settings, self.builtins, platforms)
 
@@ -92,16 +98,31 @@ class Project:
         self._parsed.save()
 
     def _read(self, file: str) -> bytes | None:
-        if self.inputs.watch(self.root / file) is None:
+        """The text of a build.yaml or a template. A symlink is followed inside the workspace, and what it leads to is an input too."""
+        place = self.root / file
+        status = self.inputs.watch(place)
+        if status is None:
             return None
+        for _ in range(_MOST_LINKS if stat.S_ISLNK(status.st_mode) else 0):
+            place = place.parent / os.readlink(place)
+            if (status := self.inputs.watch(place)) is None or not stat.S_ISLNK(status.st_mode):
+                break
         try:
-            return (self.root / file).read_bytes()
+            with open(place, "rb", opener=_without_waiting) as stream:
+                if not Path(os.readlink(f"/proc/self/fd/{stream.fileno()}")).is_relative_to(self._real_root):
+                    raise mistake(f"{file} leads out of the workspace through a symlink", hint="copy the file into the workspace")
+                return stream.read(MAX_BYTES + 1)
         except OSError as error:
             raise mistake(f"cannot read {file}: {error.strerror}") from None
 
     def parsed(self, text: bytes, file: str, package: str) -> PackageSpec:
         """What the text of a build.yaml, or of a template, says; remembered by content."""
         return self._parsed.package(text, file, package)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """An opener that no fifo holds up."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _kinds(rules: Rules) -> dict[str, tuple[str, ...]]:
@@ -133,7 +154,7 @@ def check_network(project: Project, graph: Graph) -> None:
         return
     wanting: dict[Label, str] = {}
     for ref, node in graph.nodes.items():
-        if isinstance(node.action, Run) and node.action.network == "host":
+        if (command := command_of(node.action)) is not None and command.network == "host":
             wanting.setdefault(ref.label, "wants `network: host`")
         elif is_volatile(node.action):
             wanting.setdefault(ref.label, f"asks the network in each build ({ref.action})")

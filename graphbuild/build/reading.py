@@ -69,6 +69,8 @@ class WorkspaceReader:
         from graphbuild.image.read import open_image
 
         if isinstance(action, Pull):
+            if not action.digest and (kept := self._images().kept(action.reference, action.platform)):
+                return kept.config
             return self._images().open(action.reference, action.digest, action.platform, never).config
         if not isinstance(action, ImportImage):
             raise mistake(f"the config that {ref} will have is not known before it is built")

@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from graphbuild.build.certificate import certificate_of, code_files, refreshed_certificate, remove_certificate, write_certificate
 from graphbuild.build.loop import Loop, Result, outputs_of
@@ -17,25 +18,34 @@ from graphbuild.build.world import BuildSettings, World, machine_of
 from graphbuild.cli.session import Session, agents, report, secrets, session
 from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import select
-from graphbuild.rules.actions import Image, is_volatile
+from graphbuild.rules.actions import Image, is_test, is_volatile
 from graphbuild.rules.refs import Ref
-from graphbuild.sandbox.job import Limits
+from graphbuild.sandbox.job import ClosableSandbox, DeferredSandbox, Limits
 from graphbuild.sandbox.namespace import Identity, enter
-from graphbuild.sandbox.sandbox import BubblewrapSandbox
-from graphbuild.spec.model import PackageSpec
+from graphbuild.spec.model import BUILT, PackageSpec
 from graphbuild.start import certificate_path
 from graphbuild.ui.log import LogSink
 from graphbuild.ui.progress import progress, wants_color
-from graphbuild.ui.summary import Results, outputs, totals
+from graphbuild.ui.summary import Results
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
 from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError, Problem
-from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Event, Listener, Message
+from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Listener, Message
 from graphbuild.values.label import Label
 
-Say = Callable[[Results, str], None]
-
 LOG_KEPT = 16 << 20  # bytes of a step's log that are kept where the workspace says nothing
+
+
+class Summary(Listener, Protocol):
+    """Hears of a build, and says it in the end: results for stdout, a line of totals, and what an unchanged build is to say of both."""
+
+    finished: BuildFinished | None
+
+    def shown(self) -> str: ...
+
+    def totals(self) -> str: ...
+
+    def unchanged(self) -> tuple[str, str]: ...
 
 
 def run(
@@ -44,15 +54,17 @@ def run(
     *,
     choose: Callable[[Session, Sequence[Label]], Sequence[Label]] = lambda _opened, labels: labels,
     then: Callable[[Session, Graph, World, Sequence[Label]], int] | None = None,
+    results: Summary | None = None,
+    begins: Callable[[Graph, Sequence[str]], None] = lambda _graph, _labels: None,
     meet: Callable[[Session], None] = lambda _opened: None,
-    say: Say | None = None,
 ) -> int:
     """Build what the options name, or say what would be built. Returns the exit code. `spec`: a package that no file declares.
 
-    `choose` says which of the targets it is about; `then` does something with what was built, if all was. `meet` is shown the session
-    before anything is read; `say` tells the results (default: outputs to stdout, totals to stderr).
+    `choose` says which of the targets it is about; `then` does something with what was built, if all was; `results` hears of all and
+    says it in the end; `begins` is told what is built, and the labels of all that was asked for, of which that may be a part. `meet` is
+    shown the session before anything is read.
     """
-    say = say or say_results
+    results = results or Results()
     started = time.monotonic()
     certificate = certificate_path(sys.argv[1:])  # as `start` looks for it: outside of the namespaces, where the user has another id
     identity = enter()  # before any thread: the mounts of this build are its own, and end with it
@@ -69,23 +81,23 @@ def run(
                 if options.command == "plan" or options.dry_run:
                     from graphbuild.cli.plan import show_plan
 
-                    return show_plan(opened, graph, world, fresh(options.no_cache, opened))
+                    return show_plan(opened, graph, world, fresh(options, opened, graph))
                 stop.gently = True
                 if part is None:  # else it is true still, and says so until there is a newer one
                     remove_certificate(certificate)
-                results = Results()
+                begins(graph, part.selected if part else tuple(map(str, labels)))
                 with _listener(options, opened, results, given, started) as listener:
                     others = part.actions - len(graph.nodes) if part else 0
                     result = _build(opened, graph, world, labels, listener, options, started, others)
                 if then is not None:
                     opened.store.sync()
-                    say(results, options.progress)
+                    _say(results, options.progress)
                     return then(opened, graph, world, labels) if result.finished.status == "ok" else _exit_code(result)
             with _meanwhile(opened.store.sync):
                 with contextlib.suppress(GraphbuildError):  # the sweep below meets it again, when the results are said
                     opened.store.sweep()
-                proof = _certificate(certificate, options, opened, graph, result, part)
-            say(results, options.progress)
+                proof = _certificate(certificate, options, opened, graph, result, results, part)
+            _say(results, options.progress)
             if proof is not None:
                 write_certificate(certificate, proof)
             return _exit_code(result)
@@ -126,20 +138,22 @@ def _build(
 ) -> Result:
     workspace, jobs = str(opened.project.root), world.settings.jobs
     listener.handle(BuildStarted(VERSION, workspace, tuple(map(str, labels)), jobs, len(graph.nodes) + others), 0.0)
-    again = fresh(options.no_cache, opened)
+    again = fresh(options, opened, graph)
     return Loop(
         graph, world, listener, workspace=workspace, keep_going=options.keep_going, fresh=again, started=started, others=others
     ).run()
 
 
-def fresh(named: list[str] | None, opened: Session) -> Callable[[Ref], bool]:
-    """Which actions `--no-cache` is about: all of the build's, or those of the targets it names."""
+def fresh(options: Any, opened: Session, graph: Graph) -> Callable[[Ref], bool]:
+    """Which actions `--no-cache` is about: all of the build's, or of `test` all that test; or those of the targets it names."""
+    named: list[str] | None = options.no_cache
     if not named:
         return lambda _ref: False
-    if "" in named:
+    every = "" in named
+    if every and options.command != "test":
         return lambda _ref: True
-    labels = set(select(named, opened.project.package, opened.project.workspace))
-    return lambda ref: ref.label in labels
+    labels = set(select([name for name in named if name], opened.project.package, opened.project.workspace))
+    return lambda ref: ref.label in labels or (every and is_test(graph.nodes[ref].action))
 
 
 @contextlib.contextmanager
@@ -161,14 +175,20 @@ def new_world(
         delivers=getattr(options, "delivers", True),
     )
     machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
-    with opened.store.scratch() as folder, contextlib.closing(BubblewrapSandbox(identity, folder)) as sandbox:
+    with opened.store.scratch() as folder, contextlib.closing(DeferredSandbox(lambda: _sandbox(identity, folder))) as sandbox:
         yield World(
             opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, graph.nodes, opened.images
         )
 
 
+def _sandbox(identity: Identity, folder: Path) -> ClosableSandbox:
+    from graphbuild.sandbox.sandbox import BubblewrapSandbox
+
+    return BubblewrapSandbox(identity, folder)
+
+
 @contextlib.contextmanager
-def _listener(options: Any, opened: Session, results: Results, given: dict[str, bytes], started: float) -> Iterator[Listener]:
+def _listener(options: Any, opened: Session, results: Summary, given: dict[str, bytes], started: float) -> Iterator[Listener]:
     """Everyone who wants to know: files first, so that the display is drawn when they have heard."""
     display = progress(
         options.progress, sys.stderr, color=wants_color(sys.stderr, os.environ), terminal=size_of(sys.stderr), environ=os.environ
@@ -205,19 +225,19 @@ def _warn(options: Any, problems: tuple[Problem, ...]) -> None:
         warn(options, problems)
 
 
-def say_results(results: Results, mode: str) -> None:
+def _say(results: Summary, mode: str) -> None:
     """Results to stdout, the totals to stderr."""
-    events: list[Event] = list(results.events)
-    finished = next((event for event in events if isinstance(event, BuildFinished)), None)
-    sys.stdout.write(outputs(events))
+    sys.stdout.write(results.shown())
     sys.stdout.flush()
-    if finished is not None and (mode != "quiet" or finished.status != "ok"):
-        sys.stderr.write(totals(finished))
+    if results.finished is not None and (mode != "quiet" or results.finished.status != "ok"):
+        sys.stderr.write(results.totals())
 
 
 def _wanted(options: Any, opened: Session) -> Sequence[Label]:
-    """The targets that the command line names; with --affected-since, those of them that changed."""
-    labels = opened.selected(options.labels)
+    """The targets that the command line names; with --tags and --affected-since, those of them that have these, and that changed."""
+    labels: Sequence[Label] = opened.tests(options.labels) if options.command == "test" else opened.selected(options.labels, BUILT)
+    if getattr(options, "tags", None):
+        labels = opened.tagged(options.tags, labels)
     if not getattr(options, "affected_since", None):
         return labels
     from graphbuild.cli.affected import only_affected
@@ -227,7 +247,7 @@ def _wanted(options: Any, opened: Session) -> Sequence[Label]:
 
 def _part(options: Any, opened: Session) -> Part | None:
     """The targets that matter, where the certificate of this command line nearly holds; None: all of them."""
-    if options.stale is None or not _repeatable(options) or options.command != "run" or options.dry_run:
+    if options.stale is None or not _repeatable(options) or options.command not in ("run", "test") or options.dry_run:
         return None
     path, (_, _, _, token), changed = options.stale
     parts = read_parts(path, token)
@@ -236,7 +256,9 @@ def _part(options: Any, opened: Session) -> Part | None:
     return affected(parts, changed, opened.project.root, opened.project.settings.ignore)
 
 
-def _certificate(path: str, options: Any, opened: Session, graph: Graph, result: Result, part: Part | None) -> bytes | None:
+def _certificate(
+    path: str, options: Any, opened: Session, graph: Graph, result: Result, results: Summary, part: Part | None
+) -> bytes | None:
     """What answers this command line from now on; None where only a build can. `part`: what alone was looked at again."""
     if result.finished.status != "ok" or not _repeatable(options) or graph.warnings or volatile(graph):
         return None
@@ -246,9 +268,8 @@ def _certificate(path: str, options: Any, opened: Session, graph: Graph, result:
         return refreshed_certificate(options.stale, project.inputs, places)
     if project.inputs.racy:
         return None
-    said = f"ok: all {result.finished.built + result.finished.cached} up to date\n"
     token = write_parts(path, graph, project.inputs, map(os.fsencode, (*code_files(), str(opened.store.generation))))
-    return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, said, token)
+    return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, results.unchanged(), token)
 
 
 def _repeatable(options: Any) -> bool:
@@ -256,6 +277,7 @@ def _repeatable(options: Any) -> bool:
     asked = [options.no_cache, options.events, options.profile, options.output, options.directory, options.secret, options.ssh]
     asked.append(getattr(options, "report", None))
     asked.append(getattr(options, "affected_since", None))  # what git says of a revision is in no stat
+    asked.append(getattr(options, "junit", None))
     return not any(asked) and getattr(options, "repeatable", True)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from graphbuild.build.project import find_site
-from graphbuild.spec.duration import parse_duration, parse_size
 from graphbuild.store.store import Store
 from graphbuild.store.trouble import DamagedDatabase
 from graphbuild.store.verify import drop_database
 from graphbuild.ui.text import size
+from graphbuild.values.duration import parse_duration, parse_size
 from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, mistake
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from graphbuild.build.project import find_site
 from graphbuild.cli import image_lists
+from graphbuild.cli.asking import make_sure
 from graphbuild.engine.library import Library, familiar, full_name
 from graphbuild.engine.shelves import prune, remove, squash
 from graphbuild.sandbox.namespace import enter, identity
 from graphbuild.store.forms import Forms
 from graphbuild.store.store import Store
 from graphbuild.ui.text import size
-from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError, mistake
+from graphbuild.values.errors import EXIT_FAILED, EXIT_OK, GraphbuildError
 
 Action = Callable[[Library, Any], int]
 
@@ -99,13 +100,7 @@ def _remove(library: Library, options: Any) -> int:
 
 def _prune(library: Library, options: Any) -> int:
     if not options.force:
-        which = "all images that no container is made of" if options.all else "all images without a name"
-        if not sys.stdin.isatty():
-            raise mistake(f"this removes {which}", hint="say -f to do it without asking")
-        sys.stderr.write(f"This removes {which}. Are you sure? [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise mistake("nothing was removed")
+        make_sure("all images that no container is made of" if options.all else "all images without a name")
     for gone in prune(library, everything=options.all):
         sys.stdout.write(f"Deleted: {gone.id}\n")
     return EXIT_OK

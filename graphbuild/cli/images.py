@@ -40,7 +40,7 @@ def images(options: Any) -> int:
     options.offline, options.delivers = True, False
     identity = enter()  # files of other owners are read
     with session(options, report) as opened:
-        labels = _labels(opened, options.labels)
+        labels = _each_platform(opened, _labels(opened, options.labels))
         known, missing = _recorded(opened, labels, identity, options)
         opened.project.saved()
         if not known and not missing:
@@ -64,6 +64,13 @@ def _labels(opened: Session, patterns: Sequence[str]) -> list[Label]:
         return opened.selected(patterns or ["//..."])
     except GraphbuildError as error:
         raise GraphbuildError(*map(_hinted, error.problems), exit_code=error.exit_code) from None
+
+
+def _each_platform(opened: Session, labels: Sequence[Label]) -> list[Label]:
+    """The images of an index, one a platform, in its place: they hold the files."""
+    configured = configure_all(opened.project.workspace, labels)
+    parts = ([part for _, part in configured[label].parts] or [label] for label in labels)
+    return list(dict.fromkeys(label for one in parts for label in one))
 
 
 def _hinted(problem: Problem) -> Problem:

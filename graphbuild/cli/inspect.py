@@ -58,7 +58,7 @@ def _explained(node: Node, opened: Session) -> str:
     if last is None:
         return ""
     took = f" in {last.seconds:.1f} s" if last.status == "built" else ""
-    lines = [f"{node.ref.label} {node.ref.action}: {last.status}{took}", *(f"  {line}" for line in origin(node))]
+    lines = [f"{node.ref.label} {node.ref.action}: {last.status}{took}", *(f"  {line}" for line in origin(node, opened.project.root))]
     lines += [f"  because {reason}" if not index else f"      and {reason}" for index, reason in enumerate(last.reasons)]
     if last.fields:  # of a failure there are none
         lines.append(f"  key {last.key.short}: {', '.join(field.name for field in decode_fields(last.fields))}")

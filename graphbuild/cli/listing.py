@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from graphbuild.cli.templates import fill, heading, unescaped
 from graphbuild.ui.text import clean, width
 
-_UNITS = (("year", 31_536_000), ("month", 2_592_000), ("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
-
 __all__ = ["age", "fill", "moment", "say", "show", "table"]
 
 
@@ -51,16 +49,36 @@ def show(format_: str, heads: Sequence[str], rows: Sequence[Mapping[str, object]
 
 
 def age(created: str | None) -> str:
-    """How long ago an RFC 3339 time was, in words: `3 days ago`; "n/a" for none and for the epoch, which means "not said"."""
+    """How long ago an RFC 3339 time was, in words: `3 days ago`, as Docker rounds it; "n/a" for none and for the epoch, which means "not said"."""
     seconds = _seconds(created)
     if seconds <= 0:
         return "n/a"
-    passed = max(0, time.time() - seconds)
-    for unit, length in _UNITS:
-        count = int(passed // length)
-        if count:
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "now"
+    return f"{ago(max(0, time.time() - seconds))} ago"
+
+
+def ago(seconds: float) -> str:  # noqa: PLR0911 - one a unit
+    """A length of time as Docker rounds it, without the `ago`."""
+    whole = int(seconds)
+    if whole < 1:
+        return "Less than a second"
+    if whole == 1:
+        return "1 second"
+    if whole < 60:
+        return f"{whole} seconds"
+    minutes = whole // 60
+    if minutes == 1:
+        return "About a minute"
+    if minutes < 60:
+        return f"{minutes} minutes"
+    hours = int(seconds / 3600 + 0.5)
+    if hours == 1:
+        return "About an hour"
+    if hours < 48:
+        return f"{hours} hours"
+    for most, length, name in ((14, 24, "days"), (8.6, 24 * 7, "weeks"), (24, 24 * 30, "months")):
+        if hours < most * length:
+            return f"{hours // length} {name}"
+    return f"{hours // (24 * 365)} years"
 
 
 def moment(created: str | None) -> str:

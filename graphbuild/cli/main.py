@@ -131,6 +131,7 @@ _COMMANDS = {  # name → module of this package, its function
     "run": ("build", "run"),
     "schema": ("inspect", "schema"),
     "shell": ("shell", "shell"),
+    "test": ("test", "test"),
     "watch": ("watch", "watch"),
 }
 

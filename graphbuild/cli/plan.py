@@ -19,6 +19,6 @@ def show_plan(opened: Session, graph: Graph, world: World, fresh: Callable[[Ref]
         counts[found.fate] += 1
         if found.fate != "cached":
             sys.stdout.write(f"{found.fate:8}{found.node.ref.label} {found.node.ref.action}\n")
-            sys.stdout.writelines(f"          {line}\n" for line in (*origin(found.node), *found.why))
+            sys.stdout.writelines(f"          {line}\n" for line in (*origin(found.node, opened.project.root), *found.why))
     sys.stdout.write(f"{counts['run']} would run, {counts['perhaps']} perhaps, {counts['cached']} cached\n")
     return EXIT_OK

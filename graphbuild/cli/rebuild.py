@@ -27,7 +27,7 @@ from graphbuild.start import certificate_path, changed_paths, read_certificate
 from graphbuild.ui.summary import Results
 from graphbuild.values.certificate import ABSENT, Changed, Payload
 from graphbuild.values.errors import EXIT_BUG, EXIT_FAILED
-from graphbuild.values.events import BuildFinished, Exported
+from graphbuild.values.events import Exported
 
 _PR_SET_PDEATHSIG = 1
 
@@ -94,6 +94,16 @@ def _child(options: Namespace, writer: int, *, first: bool) -> None:
         os._exit(code)
 
 
+class _Quiet(Results):
+    """Says nothing in the end: a line of `graphbuild watch` does."""
+
+    def shown(self) -> str:
+        return ""
+
+    def totals(self) -> str:
+        return ""
+
+
 class _Seeing:
     """A build that notes what it looks at."""
 
@@ -103,7 +113,7 @@ class _Seeing:
         self._before = set(sys.modules)
         self._root: Path | None = None
         self._inputs: Inputs | None = None
-        self._results: Results | None = None
+        self._results = Results() if first else _Quiet()
         self._payload: Payload | None = None
         self._changed: Changed | None = None
 
@@ -112,10 +122,12 @@ class _Seeing:
         self._payload = read_certificate(path)
         self._changed = changed_paths(self._payload[0]) if self._payload else None
         if self._payload and self._changed == []:
-            sys.stderr.write(self._payload[2] if self._first else "")
+            if self._first:
+                sys.stdout.write(self._payload[2][0])
+                sys.stderr.write(self._payload[2][1])
             return 0
         self._options.stale = (path, self._payload, self._changed) if self._payload and self._changed else None
-        return perform(lambda options: build.run(options, meet=self._meet, say=self._say), self._options)
+        return perform(lambda options: build.run(options, meet=self._meet, results=self._results), self._options)
 
     def answer(self, code: int) -> Answer:
         modules = [name for name in sorted(set(sys.modules) - self._before) if self._may_share(sys.modules[name])]
@@ -127,8 +139,8 @@ class _Seeing:
             return Answer(code, watched=known, modules=modules)
         for folder, names in self._inputs.watched.items():
             known[folder] = known.get(folder, {}) | names
-        finished = next((event for event in self._events() if isinstance(event, BuildFinished)), None)
-        outputs = [os.path.join(self._inputs.root, event.path) for event in self._events() if isinstance(event, Exported)]
+        finished = self._results.finished
+        outputs = [os.path.join(self._inputs.root, event.path) for event in self._results.events if isinstance(event, Exported)]
         counts = (finished.built, finished.cached, finished.failed, finished.skipped) if finished else ()
         everything = finished is not None and finished.status == "ok" and self._options.stale is None
         return Answer(code, everything, known, list(map(os.fsencode, outputs)), counts, modules)
@@ -136,14 +148,6 @@ class _Seeing:
     def _meet(self, opened: Session) -> None:
         self._root, self._inputs = opened.project.root, opened.project.inputs
         kernel.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # only now: entering a user namespace clears it
-
-    def _say(self, results: Results, mode: str) -> None:
-        self._results = results
-        if self._first:
-            build.say_results(results, mode)
-
-    def _events(self) -> Sequence[Exported | BuildFinished]:
-        return self._results.events if self._results else ()
 
     def _may_share(self, module: ModuleType) -> bool:
         """Whether every build may share it: a plugin of the workspace may be edited before the next."""

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,14 +14,13 @@ from graphbuild.build.lockfile import LockFile
 from graphbuild.build.project import Project, Site, check_network, find_site
 from graphbuild.build.reading import reader_of
 from graphbuild.build.resolving import Resolving, resolve
-from graphbuild.cli.problems import shown
 from graphbuild.graph.analyze import Graph, Surroundings, analyze
 from graphbuild.graph.configure import Configured, configure_all
 from graphbuild.graph.select import select
 from graphbuild.layers.cancel import never
 from graphbuild.network import DeferredNetwork, Network, OfflineNetwork
 from graphbuild.rules.api import LockContext, Snapshot
-from graphbuild.spec.model import PackageSpec
+from graphbuild.spec.model import BUILT, SECTIONS, PackageSpec
 from graphbuild.store.store import Store
 from graphbuild.values.config import Config
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
@@ -47,6 +46,7 @@ class Session:
         report: Callable[[str], None],
         *,
         offline: bool = False,
+        afresh: bool = False,
     ) -> None:
         self.project = project
         self.store = store
@@ -54,21 +54,51 @@ class Session:
         self.offline = offline
         self._warned: set[str] = set()
         self.registries = registries
-        self.images = once(lambda: images_of(store, registries, offline=offline))
+        self.images = once(lambda: images_of(store, registries, offline=offline, afresh=afresh))
         self.report = report
 
-    def selected(self, patterns: Sequence[str]) -> list[Label]:
-        """The labels that a command line names; without any, the outputs of the package where the user stands."""
+    def selected(self, patterns: Sequence[str], sections: Container[str] = SECTIONS) -> list[Label]:
+        """The labels that a command line names; without any, the outputs of the package where the user stands.
+
+        `sections`: those that a pattern which stands for many means.
+        """
         project = self.project
         if not patterns:
             return self._default()
         absolute = [pattern for pattern in patterns if not pattern.startswith("-")]
         if not absolute:
             patterns = ("...", *patterns)
-        chosen = select(patterns, project.package, project.workspace)
+        chosen = select(patterns, project.package, project.workspace, sections)
         if not chosen:
-            raise mistake("the patterns leave no target")
+            hint = "tests are run by `graphbuild test`" if sections is BUILT else ""
+            raise mistake("the patterns leave no target", hint=hint)
         return chosen
+
+    def tests(self, patterns: Sequence[str]) -> list[Label]:
+        """The tests among what a command line names; without any patterns, those of the package where the user stands."""
+        project = self.project
+        if not patterns:
+            patterns = [":all"] if project.load(project.package) is not None else ["..."]
+        elif all(pattern.startswith("-") for pattern in patterns):
+            patterns = ("...", *patterns)
+        chosen = select(patterns, project.package, project.workspace, ("tests",))
+        found = [label for label in chosen if project.workspace.declaration(label).section == "tests"]
+        if not found and chosen:
+            hint = f"`graphbuild query 'tests(rdeps(//..., {chosen[0]}))'` lists the tests of it"
+            raise mistake(f"{chosen[0]} is no test", hint=hint)
+        if not found:
+            raise mistake(
+                f"there are no tests in {', '.join(patterns)}", hint="`graphbuild test //...` runs all; a build.yaml's `tests:` has them"
+            )
+        return found
+
+    def tagged(self, tags: str, labels: Sequence[Label]) -> list[Label]:
+        """Those of the targets that have one of the tags, if any is said, and none of those with a `-` in front."""
+        words = [word.strip() for word in tags.split(",") if word.strip()]
+        unwanted = {word[1:] for word in words if word.startswith("-")}
+        wanted = {word for word in words if not word.startswith("-")}
+        configured = ((label, set(self.project.workspace.configure(label).common.tags)) for label in labels)
+        return [label for label, own in configured if not own & unwanted and (not wanted or own & wanted)]
 
     def graph(self, labels: Sequence[Label], *, locked: bool = False) -> Graph:
         """The analysed graph of the labels; what it needs from outside is locked first, and build.lock written."""
@@ -83,7 +113,7 @@ class Session:
         graph = self.analyze(labels)
         project.saved()
         check_network(project, graph)
-        for text in dict.fromkeys((*graph.notices, *map(shown, graph.warnings))):
+        for text in dict.fromkeys((*graph.notices, *_shown(graph.warnings))):
             if text not in self._warned:
                 self._warned.add(text)
                 self.report(text)
@@ -135,14 +165,25 @@ class Session:
     def _default(self) -> list[Label]:
         project = self.project
         if project.load(project.package) is None:
-            return select(["..."], project.package, project.workspace)
+            return select(["..."], project.package, project.workspace, BUILT)
         spec = project.load(project.package)
-        labels = project.workspace.labels(project.package)
+        labels = project.workspace.labels(project.package, BUILT)
         outputs = {declaration.name for declaration in (spec.targets if spec else ()) if declaration.section == "outputs"}
         chosen = [label for label in labels if label.name in outputs] or list(labels)
         if not chosen:
-            raise mistake(f"//{project.package} declares no targets", hint="add one to its build.yaml, or name others: //...")
+            raise mistake(
+                f"//{project.package} declares no targets",
+                hint="add one to its build.yaml, or name others: //...; `graphbuild test` runs tests",
+            )
         return chosen
+
+
+def _shown(warnings: Sequence[Problem]) -> list[str]:
+    if not warnings:
+        return []
+    from graphbuild.cli.problems import shown
+
+    return [shown(problem) for problem in warnings]
 
 
 def report(text: str) -> None:
@@ -165,7 +206,9 @@ def session(
     try:
         project = Project(site, store.root, variables(options.set), cancelled, spec, platforms(getattr(options, "platforms", ())))
         with store.lease():
-            yield Session(project, store, network, once(lambda: registries_of(site, offline=offline)), report, offline=offline)
+            registries = once(lambda: registries_of(site, offline=offline))
+            afresh = bool(getattr(options, "pull", False))
+            yield Session(project, store, network, registries, report, offline=offline, afresh=afresh)
     finally:
         store.close()
 
@@ -190,10 +233,10 @@ def once(make: Callable[[], T]) -> Callable[[], T]:
     return get
 
 
-def images_of(store: Store, registries: Callable[[], "Registries"], *, offline: bool) -> "Images":
+def images_of(store: Store, registries: Callable[[], "Registries"], *, offline: bool, afresh: bool = False) -> "Images":
     from graphbuild.build.images import Images
 
-    return Images(store, registries, offline=offline)
+    return Images(store, registries, offline=offline, afresh=afresh)
 
 
 def registries_of(site: Site, *, offline: bool) -> "Registries":

@@ -20,7 +20,7 @@ from graphbuild.graph.analyze import Graph
 from graphbuild.graph.select import closure_of
 from graphbuild.layers.folder import scan
 from graphbuild.layers.stack import Layer, Stack
-from graphbuild.rules.actions import Run
+from graphbuild.rules.actions import Run, command_of
 from graphbuild.rules.api import Snapshot
 from graphbuild.rules.refs import Ref
 from graphbuild.sandbox.namespace import enter
@@ -56,22 +56,30 @@ def shell(options: Any) -> int:
 
 def _place(label: Label, graph: Graph, opened: Session, *, before: bool) -> Place:
     """The target's own step where one is asked for or failed, else a step on top of the target's files."""
-    runs = [node for node in graph.nodes.values() if node.ref.label == label and isinstance(node.action, Run)]
+    commands = {
+        node.ref.action: (node, command)
+        for node in graph.nodes.values()
+        if node.ref.label == label and (command := command_of(node.action)) is not None
+    }
     workspace = str(opened.project.root)
-    last = opened.store.last(workspace, str(runs[-1].ref)) if runs else None
-    failed = opened.store.failed(workspace, str(label)) if last is not None and last.status == "failed" else None
-    if runs and (before or failed is not None):
-        node = runs[-1]
-        assert isinstance(node.action, Run)
-        ruins = failed[0] if failed is not None and not before else None
-        if ruins is not None:
-            sys.stderr.write(f"{label} failed; this is what it left behind\n")
-        return Place(node.action, node.needs, ruins)
+    failed = opened.store.failed(workspace, str(label)) if commands else None
+    name = failed[1].decode() if failed is not None else ""  # of the action that failed
+    name = name if name in commands else next(reversed(commands), "")
+    last = opened.store.last(workspace, str(Ref(label, name))) if name else None
+    ruins = failed[0] if failed is not None and last is not None and last.status == "failed" else None
+    if name and (before or ruins is not None):
+        node, command = commands[name]
+        if ruins is not None and not before:
+            sys.stderr.write(f"{label} {name} failed; this is what it left behind\n")
+        return Place(command, node.needs, None if before else ruins)
     if before:
         raise mistake(f"{label} runs nothing, so there is no state before it", hint="leave out --before")
     snapshot = graph.targets[label].get(Snapshot)
+    if snapshot is None and name:  # a test
+        node, command = commands[name]
+        return Place(command, node.needs)
     if snapshot is None:
-        raise mistake(f"{label} has no files to look at")
+        raise mistake(f"{label} has no files to look at", hint="name what it stands on")
     common = graph.configured[label].common
     action = Run(snapshot.layers, snapshot.config, ("/bin/sh",), network=common.network)
     config_refs = tuple(part for part in snapshot.config if isinstance(part, Ref))

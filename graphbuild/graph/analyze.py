@@ -10,21 +10,23 @@ from typing import Any
 import msgspec
 
 from graphbuild.graph.configure import Configured, Workspace, configure_all, each_once
-from graphbuild.rules.actions import Action, Union, exported
+from graphbuild.graph.select import closure_of
+from graphbuild.rules.actions import Action, Union, exported, is_test
 from graphbuild.rules.api import Analysis, Context, Origin, Reader, Settings, Snapshot, Target, workspace_path
 from graphbuild.rules.mounts import Mount, SourceMount, StackMount
 from graphbuild.rules.refs import Ref, WorkspaceFile, references
 from graphbuild.spec.extend import blamed
 from graphbuild.spec.model import BindMount, Common, FilledCache
 from graphbuild.values.config import ConfigPatch
-from graphbuild.values.errors import EXIT_BUG, GraphbuildError, Problem, SpecPath, mistake
+from graphbuild.values.errors import EXIT_BUG, EXIT_USAGE, GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import Label
 
 
 class Node(msgspec.Struct, frozen=True):
     """An action in the graph: `needs` are the actions that must have succeeded before it.
 
-    `file` and `line` say where it was written down, `text` what people know it by ("" where its label says enough).
+    `file` and `line` say where it was written down, or `path` of the file, whose line is not looked for yet; `text` is what people know
+    it by ("" where its label says enough).
     """
 
     ref: Ref
@@ -33,10 +35,14 @@ class Node(msgspec.Struct, frozen=True):
     file: str
     line: int
     text: str = ""
+    path: SpecPath | None = None
 
 
 class Graph(msgspec.Struct, frozen=True):
-    """What is to be built: every action; every target, configured and analysed; and the targets that were asked for."""
+    """What is to be built: the actions of the targets that were asked for, with all that these need; every target, configured and analysed.
+
+    A target that is only stood on has those of its actions here that are needed: an output's files, but not what it writes out.
+    """
 
     nodes: dict[Ref, Node]
     targets: dict[Label, Target]
@@ -65,6 +71,7 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
     nodes: dict[Ref, Node] = {}
     reader = surroundings.reader(nodes)
     problems: list[Problem] = []
+    codes: set[int] = set()
     warnings: list[Problem] = []
     notices: dict[str, None] = {}
     broken: set[Label] = set()
@@ -77,6 +84,7 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
             analysis, needs = _analyze(target, targets, reader, surroundings)
         except GraphbuildError as error:
             problems.extend(blamed(error, target.declaration, label.package).problems)
+            codes.add(error.exit_code)
             broken.add(label)
             continue
         targets[label] = Target(label, analysis.providers)
@@ -85,8 +93,16 @@ def analyze(workspace: Workspace, selected: Iterable[Label], surroundings: Surro
         nodes.update(_nodes(target, analysis, needs))
     problems = problems or [*_dangling(nodes, configured), *_colliding(nodes, configured)]
     if problems:
-        raise GraphbuildError(*each_once(problems))
-    return Graph(nodes, targets, configured, chosen, tuple(warnings), tuple(notices))
+        raise GraphbuildError(*each_once(problems), exit_code=codes.pop() if len(codes) == 1 else EXIT_USAGE)
+    return Graph(_needed(nodes, targets, chosen), targets, configured, chosen, tuple(warnings), tuple(notices))
+
+
+def _needed(nodes: Mapping[Ref, Node], targets: Mapping[Label, Target], chosen: Iterable[Label]) -> dict[Ref, Node]:
+    """The actions of the chosen targets, and what these targets offer, with all that they need."""
+    labels = set(chosen)
+    offered = (ref for label in labels for ref in references(targets[label].providers))
+    wanted = closure_of([*offered, *(ref for ref in nodes if ref.label in labels)], lambda ref: nodes[ref].needs)
+    return {ref: node for ref, node in nodes.items() if ref in wanted}
 
 
 def order(configured: Mapping[Label, Configured]) -> list[Label]:
@@ -138,6 +154,7 @@ def _analyze(
         reader=reader,
         settings=msgspec.structs.replace(surroundings.settings, platform=target.platform),
         is_part=target.is_part,
+        inherited=snapshot.config,
     )
     if target.parents and target.rule.kind == "base":
         raise context.mistake("a base stands on nothing: it takes no `from`", "from", hint="declare it as a step")
@@ -153,7 +170,7 @@ def _snapshot(target: Configured, parent: Target) -> Snapshot:
     snapshot = parent.get(Snapshot)
     if snapshot is None:
         place = SpecPath(target.declaration.file, (*target.declaration.path, "from"))
-        raise mistake(f"{parent.label} offers no files to build on", place, "name a base or a step")
+        raise mistake(f"{parent.label} offers no files to build on", place, "name a base, a step or an output")
     return snapshot
 
 
@@ -212,7 +229,7 @@ def _nodes(target: Configured, analysis: Analysis, needs: tuple[Ref, ...]) -> It
         ref = Ref(target.label, name)
         wanted = dict.fromkeys((*references(action), *(() if isinstance(action, Union) else needs)))
         origin = origins.get(name, own)
-        yield ref, Node(ref, action, tuple(wanted), origin.file, origin.line, origin.text)
+        yield ref, Node(ref, action, tuple(wanted), origin.file, origin.line, origin.text, origin.path)
 
 
 def _dangling(nodes: Mapping[Ref, Node], configured: Mapping[Label, Configured]) -> Iterable[Problem]:
@@ -248,6 +265,10 @@ def check_analysis(target: Configured, analysis: object) -> None:
             wrong = f"returned two actions named {repeated!r}"
         elif foreign:
             wrong = f"returned something else than an action as {foreign!r}"
+        elif (testing := [name for name, action in analysis.actions if is_test(action)]) and target.rule.kind != "test":
+            wrong = f"returned the test {testing[0]!r}, and is no rule of `tests`"
+        elif not testing and target.rule.kind == "test":
+            wrong = "returned no test"
         elif len({type(provider) for provider in analysis.providers}) != len(analysis.providers):
             wrong = "returned two providers of one type"
     if wrong:

@@ -4,7 +4,7 @@ Everything a mistake can be blamed on is here still text with a place. One targe
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -91,9 +91,9 @@ class Workspace:
     def packages(self, under: str) -> Iterable[str]:
         return self._packages.packages(under)
 
-    def labels(self, package: str) -> Sequence[Label]:
+    def labels(self, package: str, sections: Container[str] = SECTIONS) -> Sequence[Label]:
         spec = self._spec(package)
-        found = (declaration for declaration in spec.targets if "manual" not in _tags(declaration))
+        found = (declaration for declaration in spec.targets if declaration.section in sections and "manual" not in _tags(declaration))
         return [Label(package, declaration.name, cell) for declaration in found for cell in self._cells(declaration)]
 
     def expand(self, label: Label, place: SpecPath | None = None) -> Sequence[Label]:
@@ -168,7 +168,7 @@ class Workspace:
         try:
             common = convert_common(expand(plain, variables, file, path, known), file=file, path=path)
             value = expand(declaration.value, variables, file, value_path, known)
-        except ValueError as error:  # variables in a circle
+        except ValueError as error:  # variables in a circle, or too long
             raise mistake(str(error), declaration.place) from None
         attributes = convert_attributes(value, rule, file=file, path=value_path)
         if rule.index and not said and len(platforms) > 1:

@@ -1,8 +1,9 @@
 """Patterns to labels: `//web:app`, `:app`, `//web:all`, `//web/...`, `//...`, `-//x:y`, in order, as Bazel reads them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Protocol, TypeVar
 
+from graphbuild.spec.model import SECTIONS
 from graphbuild.values.errors import mistake
 from graphbuild.values.label import Label, parse_label
 
@@ -12,8 +13,8 @@ T = TypeVar("T")
 class Selectable(Protocol):
     """What the selection asks of the workspace."""
 
-    def labels(self, package: str) -> Sequence[Label]:
-        """Every target of a package, variants expanded, that is not tagged `manual`."""
+    def labels(self, package: str, sections: Container[str]) -> Sequence[Label]:
+        """Every target of a package's sections, variants expanded, that is not tagged `manual`."""
         ...
 
     def expand(self, label: Label) -> Sequence[Label]:
@@ -25,16 +26,16 @@ class Selectable(Protocol):
         ...
 
 
-def select(patterns: Sequence[str], package: str, workspace: Selectable) -> list[Label]:
+def select(patterns: Sequence[str], package: str, workspace: Selectable, sections: Container[str] = SECTIONS) -> list[Label]:
     """The labels that the patterns name, each once, in the order they were first named.
 
-    `package` is where relative patterns start. A leading `-` takes away what was selected before it. GraphbuildError
-    for what is no pattern, names nothing, or leaves nothing.
+    `package` is where relative patterns start. A leading `-` takes away what was selected before it. A pattern that stands for many
+    means those of `sections`; what is named is meant, whatever it is. GraphbuildError for what is no pattern, or names nothing.
     """
     chosen: dict[Label, None] = {}
     for pattern in patterns:
         negative = pattern.startswith("-")
-        labels = _expand(pattern.removeprefix("-"), package, workspace)
+        labels = _expand(pattern.removeprefix("-"), package, workspace, SECTIONS if negative else sections)
         if negative:
             for label in labels:
                 chosen.pop(label, None)
@@ -43,20 +44,21 @@ def select(patterns: Sequence[str], package: str, workspace: Selectable) -> list
     return list(chosen)
 
 
-def _expand(pattern: str, package: str, workspace: Selectable) -> Sequence[Label]:
+def _expand(pattern: str, package: str, workspace: Selectable, sections: Container[str]) -> Sequence[Label]:
     if pattern == "..." or pattern.endswith("/..."):
-        return _below(pattern, package, workspace)
+        return _below(pattern, package, workspace, sections)
     if pattern in ("all", ":all") or pattern.endswith(":all"):
         folder = package if pattern in ("all", ":all") else _parsed(pattern, package).package
-        return workspace.labels(folder)
+        return workspace.labels(folder, sections)
     return workspace.expand(_parsed(pattern, package))
 
 
-def _below(pattern: str, package: str, workspace: Selectable) -> Sequence[Label]:
+def _below(pattern: str, package: str, workspace: Selectable, sections: Container[str]) -> Sequence[Label]:
     named = pattern[:-3].rstrip("/")
     folder = named.lstrip("/") if pattern.startswith("//") else "/".join(part for part in (package, named) if part)
-    labels = [label for name in workspace.packages(folder) for label in workspace.labels(name)]
-    if not labels:
+    packages = list(workspace.packages(folder))
+    labels = [label for name in packages for label in workspace.labels(name, sections)]
+    if not labels and not any(workspace.labels(name, SECTIONS) for name in packages):
         raise mistake(f"{pattern!r} names no target", hint="a package is a folder with a build.yaml")
     return labels
 

@@ -149,6 +149,11 @@ def encode(value: msgspec.Struct) -> bytes:
     return _encoder.encode(value)
 
 
+def blob_name(digest: Digest) -> str:
+    """Where a blob lies in a layout."""
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
 def decode(data: bytes, kind: type[T]) -> T:
     """A document from JSON; ValueError says what is wrong with it."""
     try:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 from graphbuild.image.docker_archive import list_docker_archive, read_docker_archive
 from graphbuild.image.files import Files, open_files
-from graphbuild.image.model import CONFIGS, LAYERS, Descriptor, ImageConfig, Index, Manifest, from_oci, pasts
+from graphbuild.image.model import CONFIGS, LAYERS, Descriptor, ImageConfig, Index, Manifest, blob_name, from_oci, pasts
 from graphbuild.image.select import check_platform, list_manifests, select_manifest
 from graphbuild.image.source import (
     Listed,
     SourceImage,
     SourceLayer,
     blob_digest,
-    blob_name,
     open_span,
     parse_document,
     read_blob,

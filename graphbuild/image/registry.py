@@ -22,10 +22,11 @@ from graphbuild.image.model import (
     Descriptor,
     Index,
     Manifest,
+    blob_name,
 )
 from graphbuild.image.read import read_index
 from graphbuild.image.reference import Reference
-from graphbuild.image.source import SourceImage, blob_name, parse_document
+from graphbuild.image.source import SourceImage, parse_document
 from graphbuild.network.registry import Registries, Repository
 from graphbuild.store.store import Store
 from graphbuild.values.digest import Digest, parse_digest

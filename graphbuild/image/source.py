@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import msgspec
 
 from graphbuild.image.files import Files, Span
-from graphbuild.image.model import LARGEST_DOCUMENT, Descriptor, decode
+from graphbuild.image.model import LARGEST_DOCUMENT, Descriptor, blob_name, decode
 from graphbuild.values.config import Config, Past
 from graphbuild.values.digest import Digest, parse_digest
 from graphbuild.values.errors import mistake
@@ -136,11 +136,6 @@ def blob_digest(text: str, source: str) -> Digest:
     if digest.algorithm not in ("sha256", "sha512"):
         raise mistake(f"{source}: {digest}: blobs are named by sha256 or sha512")
     return digest
-
-
-def blob_name(digest: Digest) -> str:
-    """Where a blob lies in a layout."""
-    return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
 def open_span(files: Files, name: str, source: str) -> Span:

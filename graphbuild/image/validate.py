@@ -13,8 +13,20 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from graphbuild.image.files import Files, open_files
-from graphbuild.image.model import CONFIGS, INDEXES, LARGEST_DOCUMENT, LAYERS, MANIFESTS, Descriptor, ImageConfig, Index, Manifest, decode
-from graphbuild.image.source import blob_name, open_stored
+from graphbuild.image.model import (
+    CONFIGS,
+    INDEXES,
+    LARGEST_DOCUMENT,
+    LAYERS,
+    MANIFESTS,
+    Descriptor,
+    ImageConfig,
+    Index,
+    Manifest,
+    blob_name,
+    decode,
+)
+from graphbuild.image.source import open_stored
 from graphbuild.values.digest import parse_digest
 from graphbuild.values.errors import GraphbuildError
 

@@ -27,12 +27,12 @@ from graphbuild.image.model import (
     Index,
     Manifest,
     Platform,
+    blob_name,
     encode,
     to_oci,
 )
 from graphbuild.image.place import copy_range, place_file, place_folder, writing
 from graphbuild.image.reference import Reference, parse_reference
-from graphbuild.image.source import blob_name
 from graphbuild.values.config import Config, Past
 from graphbuild.values.digest import Digest, sha256
 from graphbuild.values.errors import mistake

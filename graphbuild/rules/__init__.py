@@ -9,11 +9,15 @@ from graphbuild.rules.actions import (
     Assemble,
     BlobItem,
     Checkout,
+    CommandTest,
+    ConfigNames,
+    ConfigTest,
     Copy,
     DirectoryPart,
     ExportFiles,
     Fetch,
     FilePart,
+    FileTest,
     Flatten,
     Folder,
     Image,
@@ -30,6 +34,7 @@ from graphbuild.rules.actions import (
     StackTree,
     SymlinkPart,
     TextItem,
+    TextTest,
     Union,
 )
 from graphbuild.rules.api import (
@@ -50,6 +55,7 @@ from graphbuild.rules.mounts import AgentMount, BlobMount, CacheMount, Mount, Se
 from graphbuild.rules.refs import ConfigExpression, HistoryEntry, Ref, Sources, StackFiles, WorkspaceFile
 from graphbuild.values.config import Config, ConfigPatch, Healthcheck
 from graphbuild.values.digest import Digest, parse_digest
+from graphbuild.values.duration import parse_duration
 from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, lacking, mistake
 from graphbuild.values.label import Label
 from graphbuild.values.mode import parse_mode
@@ -66,9 +72,12 @@ __all__ = [
     "CacheMount",
     "Checkout",
     "Command",
+    "CommandTest",
     "Config",
     "ConfigExpression",
+    "ConfigNames",
     "ConfigPatch",
+    "ConfigTest",
     "Context",
     "Copy",
     "Digest",
@@ -76,6 +85,7 @@ __all__ = [
     "ExportFiles",
     "Fetch",
     "FilePart",
+    "FileTest",
     "Flatten",
     "Folder",
     "GraphbuildError",
@@ -116,6 +126,7 @@ __all__ = [
     "SymlinkPart",
     "Target",
     "TextItem",
+    "TextTest",
     "TmpfsMount",
     "Union",
     "WorkspaceFile",
@@ -123,6 +134,7 @@ __all__ = [
     "layer_target",
     "mistake",
     "parse_digest",
+    "parse_duration",
     "parse_mode",
     "read_ignore_file",
 ]

@@ -10,6 +10,7 @@ import msgspec
 
 from graphbuild.rules.mounts import Mount
 from graphbuild.rules.refs import ConfigExpression, Ref, Sources, StackFiles, WorkspaceFile
+from graphbuild.values.config import ConfigPatch
 
 
 class Run(msgspec.Struct, frozen=True, tag="run"):
@@ -276,9 +277,92 @@ class ExportFiles(msgspec.Struct, frozen=True, tag="files"):
     strip: str = ""
 
 
+class TextTest(msgspec.Struct, frozen=True, tag="text-test"):
+    """Regular expressions (of Python's `re`; ^ and $ match at every line) that are found in a text, and that are not."""
+
+    contains: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+
+
+class CommandTest(msgspec.Struct, frozen=True, tag="command-test"):
+    """Run a command, and throw away what it changes. It passes if the exit code and what it writes are as they should be."""
+
+    run: Run
+    exit: int = 0
+    stdout: TextTest = TextTest()
+    stderr: TextTest = TextTest()
+
+
+class FileTest(msgspec.Struct, frozen=True, tag="file-test"):
+    """What is at `path` in a stack; nothing, where it does not `exist`. Computed: nothing runs.
+
+    `kind`: "file", "directory", "symlink" or "" for any. A symlink at `path` is followed, unless `kind` or `target`, its text, ask for
+    it. `mode` are the permission bits (07777), `owner` is "user[:group]", names of the stack or ids. `timeout`: seconds that the search for
+    an expression may take, 0 for the workspace's limit.
+    """
+
+    layers: tuple[Ref, ...]
+    path: str
+    exists: bool = True
+    kind: str = ""
+    target: str = ""
+    mode: int | None = None
+    owner: str = ""
+    content: TextTest = TextTest()
+    timeout: float = 0
+
+
+class ConfigNames(msgspec.Struct, frozen=True, tag="config-names"):
+    """Names that a config may have: of variables and labels, ports ("8080/tcp"), folders."""
+
+    env: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+
+
+class ConfigTest(msgspec.Struct, frozen=True, tag="config-test"):
+    """What a config `has`: every variable, label, port and volume there, and exactly that of whatever else is not None; and `lacks`."""
+
+    config: ConfigExpression
+    has: ConfigPatch
+    lacks: ConfigNames = ConfigNames()
+
+
+Test = CommandTest | FileTest | ConfigTest
 Action = (
-    Run | Copy | Put | Fetch | Checkout | ImportTar | ImportImage | Pull | Assemble | Flatten | Union | Image | ImageIndex | ExportFiles
+    Run
+    | Copy
+    | Put
+    | Fetch
+    | Checkout
+    | ImportTar
+    | ImportImage
+    | Pull
+    | Assemble
+    | Flatten
+    | Union
+    | Image
+    | ImageIndex
+    | ExportFiles
+    | Test
 )
+
+
+def is_test(action: Action) -> bool:
+    """Whether it makes nothing, and passes or fails: with the exit code of tests, and without a stop of what does not depend on it."""
+    return isinstance(action, Test)
+
+
+def command_of(action: Action) -> Run | None:
+    """The command that an action runs, if it runs one."""
+    match action:
+        case Run():
+            return action
+        case CommandTest():
+            return action.run
+        case _:
+            return None
 
 
 def is_volatile(action: Action) -> bool:

@@ -117,18 +117,22 @@ class NoReader:
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where an action was written down, if not in the build.yaml itself: file, line, and the text that people know it by."""
+    """Where an action was written down, if not by its target's name: file, line, and the text that people know it by.
+
+    Where `path` is given, the line is that of the path, and is looked for when somebody must see it.
+    """
 
     file: str
     line: int
     text: str
+    path: SpecPath | None = None
 
 
 class Context(msgspec.Struct, frozen=True):
     """What a rule may know: its label, its dependencies, the attributes every target has, and its part of the lock.
 
     `snapshot` is the union of the target's `from:`, with the target's own `env`, `user`, `workdir` and `shell` patched
-    onto its config. `dependencies` holds what `Rule.dependencies` named, by the text that named it.
+    onto its config; `inherited` is the config without these. `dependencies` holds what `Rule.dependencies` named, by the text that named it.
     """
 
     label: Label
@@ -144,6 +148,7 @@ class Context(msgspec.Struct, frozen=True):
     reader: Reader = NoReader()
     settings: Settings = Settings()
     is_part: bool = False  # of an index: whoever makes that delivers it
+    inherited: ConfigExpression = ()
 
     def ref(self, action: str) -> Ref:
         """The result of this target's action of that name."""
@@ -160,7 +165,7 @@ class Context(msgspec.Struct, frozen=True):
         """The stack of a dependency; an error at the target for one that offers none."""
         snapshot = self.dependency(text).get(Snapshot)
         if snapshot is None:
-            raise self.mistake(f"{text!r} offers no files", hint="name a base or a step")
+            raise self.mistake(f"{text!r} offers no files", hint="name a base, a step or an output")
         return snapshot
 
     def path(self, text: str) -> str:
@@ -180,6 +185,10 @@ class Context(msgspec.Struct, frozen=True):
         `actions`: the target's own, as far as the stack is made of them.
         """
         return self.reader.config(snapshot.config, {self.ref(name): action for name, action in actions})
+
+    def origin(self, text: str, *path: str | int) -> Origin:
+        """The place of `path` below the target, for an action that people know by `text`."""
+        return Origin(self.file, 0, text, SpecPath(self.file, self.spec_path + path))
 
     def mistake(self, message: str, *path: str | int, hint: str = "") -> GraphbuildError:
         """An error at this target, or at `path` below it."""
@@ -246,7 +255,8 @@ def no_dependencies(_attributes: Any) -> Sequence[str]:
 class Rule(msgspec.Struct, frozen=True):
     """A rule, as a plugin exports it.
 
-    `name` is the key in the spec; `kind` the section it belongs to; `attributes` a Struct (frozen, unknown fields
+    `name` is the key in the spec; `kind` the section it belongs to (a "test" returns at least one of the actions that test, and nobody else
+    returns any); `attributes` a Struct (frozen, unknown fields
     forbidden) whose fields are what the spec may say; `short` the field that a value which is no map fills. `dependencies` gives the labels,
     as texts, that the attributes name besides `from:`. `lock` resolves what must be pinned: it returns plain data (JSON
     types) that build.lock keeps under `lock_key(attributes, platform)` and `Context.lock` hands back. `partial`: `lock` heeds
@@ -257,7 +267,7 @@ class Rule(msgspec.Struct, frozen=True):
     """
 
     name: str
-    kind: Literal["base", "step", "output"]
+    kind: Literal["base", "step", "output", "test"]
     attributes: type[msgspec.Struct]
     analyze: Callable[[Context, Any], Analysis]
     short: str = ""

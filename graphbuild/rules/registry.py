@@ -9,7 +9,7 @@ from graphbuild.rules.api import Rule
 from graphbuild.values.errors import EXIT_USAGE, GraphbuildError, Problem
 from graphbuild.values.label import NAME
 
-KINDS = ("base", "step", "output")
+KINDS = ("base", "step", "output", "test")
 
 Rules = Mapping[tuple[str, str], Rule]  # (kind, name): a base and an output may be of one name
 

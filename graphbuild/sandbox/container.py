@@ -17,6 +17,7 @@ from pathlib import Path
 
 from graphbuild.sandbox import kernel, trampoline
 from graphbuild.sandbox.bwrap import Bind, Masks, Memory, Setup
+from graphbuild.sandbox.devices import DEVICES, LINKS
 from graphbuild.sandbox.trampoline import Call
 
 _SIGCHLD = 17
@@ -29,15 +30,6 @@ _SAFE_ATTRIBUTES = kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NODEV | kernel.M
 _READ_ONLY = kernel.MOUNT_ATTR_RDONLY
 _DEVICE = kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_RDONLY  # it is the machine's: written to, but no chmod
 _BOUND = kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NODEV
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_LINKS = (
-    ("/proc/self/fd", "fd"),
-    ("/proc/self/fd/0", "stdin"),
-    ("/proc/self/fd/1", "stdout"),
-    ("/proc/self/fd/2", "stderr"),
-    ("/proc/kcore", "core"),
-    ("pts/ptmx", "ptmx"),
-)
 
 
 @functools.cache
@@ -127,10 +119,10 @@ def _sys(masks: Masks, merged: str, *, own_network: bool) -> Iterator[Call]:
 def _dev(merged: str) -> Iterator[Call]:
     dev = merged + "/dev"
     yield _new(b"tmpfs", _path(dev), kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_STRICTATIME, b"mode=755,size=65536k")
-    for name in _DEVICES:
+    for name in DEVICES:
         yield Call("mknodat", (_HERE, _path(dev, "/", name), _REGULAR | 0o666, 0), f"making /dev/{name}")
         yield from _bind(_path("/dev/", name), _path(dev, "/", name), _DEVICE)
-    for target, name in _LINKS:
+    for target, name in LINKS:
         yield Call("symlinkat", (target.encode(), _HERE, _path(dev, "/", name)), f"making /dev/{name}")
     for name in ("pts", "shm", "mqueue"):
         yield Call("mkdirat", (_HERE, _path(dev, "/", name), 0o755), f"making /dev/{name}")

@@ -1,5 +1,6 @@
 """What a sandbox is asked and what it answers: values, and the seam `Sandbox` that the build loop calls."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
@@ -96,11 +97,48 @@ class Outcome(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class DeferredSandbox:
+    """A sandbox that is made when the first step needs one: many builds run none, and what makes walls takes 8 ms to import."""
+
+    def __init__(self, make: Callable[[], "ClosableSandbox"]) -> None:
+        self._make = make
+        self._made: ClosableSandbox | None = None
+        self._lock = threading.Lock()
+
+    def run(
+        self,
+        job: Job,
+        write: Callable[[bytes], None],
+        cancelled: Callable[[], bool],
+        write_error: Callable[[bytes], None] | None = None,
+    ) -> Outcome:
+        with self._lock:
+            sandbox = self._made = self._made or self._make()
+        return sandbox.run(job, write, cancelled, write_error)
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+
 class Sandbox(Protocol):
-    def run(self, job: Job, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Outcome:
-        """Run a job to its end; its output goes to `write` block by block. Called from several threads at once.
+    def run(
+        self,
+        job: Job,
+        write: Callable[[bytes], None],
+        cancelled: Callable[[], bool],
+        write_error: Callable[[bytes], None] | None = None,
+    ) -> Outcome:
+        """Run a job to its end; its output goes to `write` block by block, what it says on stderr to `write_error` where that is given.
+        Called from several threads at once.
 
         When `cancelled()` turns true, or the time is up, every process of the job is dead within half a second. When it returns (or
         raises GraphbuildError, for a job that cannot run), nothing is mounted and no process is left.
         """
+        ...
+
+
+class ClosableSandbox(Sandbox, Protocol):
+    def close(self) -> None:
+        """Let go of what jobs share. All of them must have ended."""
         ...

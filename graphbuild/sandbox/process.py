@@ -7,6 +7,7 @@ is gone: the kernel lets it go only after every other process of the namespace. 
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import select
@@ -14,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -71,12 +72,15 @@ class _State(msgspec.Struct):
     tail: bytes = b""
 
 
-def run(request: Request, lifelines: lifeline.Lifelines, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Ending:
-    """Run to the end; whatever happens, nothing is left running."""
-    return lifelines.within(request.network, lambda alone: _run(request, alone, write, cancelled))
+Write = Callable[[bytes], None]
 
 
-def _run(request: Request, alone: bool, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Ending:
+def run(request: Request, lifelines: lifeline.Lifelines, writes: tuple[Write, Write | None], cancelled: Callable[[], bool]) -> Ending:
+    """Run to the end; whatever happens, nothing is left running. `writes`: for stdout and for stderr; None: both go to the first."""
+    return lifelines.within(request.network, lambda alone: _run(request, alone, writes, cancelled))
+
+
+def _run(request: Request, alone: bool, writes: tuple[Write, Write | None], cancelled: Callable[[], bool]) -> Ending:
     with contextlib.ExitStack() as cleanup:
 
         def pipe() -> tuple[int, int]:
@@ -88,19 +92,24 @@ def _run(request: Request, alone: bool, write: Callable[[bytes], None], cancelle
         block = pipe() if request.admit is not None else (-1, -1)
         if block[1] >= 0:
             cleanup.callback(os.close, block[1])
+        write, write_error = writes
         output, output_end = (-1, -1) if request.interactive else pipe()
-        if request.owner and output_end >= 0:
-            os.fchown(output_end, request.owner, -1)
-        process = _spawn(request, alone, status_end, block, output_end)
+        error, error_end = (-1, output_end) if request.interactive or write_error is None else pipe()
+        for end in {output_end, error_end} - {-1} if request.owner else ():
+            os.fchown(end, request.owner, -1)
+        process = _spawn(request, alone, status_end, block, (output_end, error_end))
         if request.contained and request.admit is not None:
             request.admit(process.pid)
             os.write(block[1], b"1")
         state = _State()
+        outputs = {output: write, error: write_error or write}
+        outputs.pop(-1, None)
         try:
-            reason = _watch(request, process, state, (status, output, block[1]), (write, cancelled))
+            reason = _watch(request, process, state, (status, block[1]), (outputs, cancelled))
         finally:
             _end(process, state, status)
-        _drain(output, lambda data: _pass_on(data, request.output, state, write))
+        for number, taker in outputs.items():
+            _drain(number, functools.partial(_pass_on, limit=request.output, state=state, write=taker))
     tail = state.tail.decode(errors="replace").strip()
     if request.contained:
         return _ending_of_container(state.status, reason, tail)
@@ -123,7 +132,7 @@ def _ending_of_container(status: bytes, reason: Reason, tail: str) -> Ending:
     return Ending(code if code >= 0 else 128 - code, reason, True, tail)
 
 
-def _spawn(request: Request, alone: bool, status: int, block: tuple[int, int], output: int) -> subprocess.Popen[bytes]:
+def _spawn(request: Request, alone: bool, status: int, block: tuple[int, int], outputs: tuple[int, int]) -> subprocess.Popen[bytes]:
     given = [number for number in (status, block[0], *request.inherited) if number >= 0]
     command = request.command(status, block[0], alone)
 
@@ -134,8 +143,8 @@ def _spawn(request: Request, alone: bool, status: int, block: tuple[int, int], o
             cwd="/",
             umask=0o022,
             stdin=None if request.interactive else subprocess.DEVNULL,
-            stdout=None if request.interactive else output,
-            stderr=None if request.interactive else output,
+            stdout=None if request.interactive else outputs[0],
+            stderr=None if request.interactive else outputs[1],
             pass_fds=given,
             start_new_session=not request.interactive,
         )
@@ -143,7 +152,7 @@ def _spawn(request: Request, alone: bool, status: int, block: tuple[int, int], o
     try:
         return _started(start)
     finally:
-        for number in (status, output):
+        for number in {status, *outputs}:
             if number >= 0:
                 os.close(number)
 
@@ -164,25 +173,25 @@ def _watch(
     request: Request,
     process: subprocess.Popen[bytes],
     state: _State,
-    descriptors: tuple[int, int, int],
-    callbacks: tuple[Callable[[bytes], None], Callable[[], bool]],
+    descriptors: tuple[int, int],
+    callbacks: tuple[Mapping[int, Write], Callable[[], bool]],
 ) -> Reason:
-    status, output, block = descriptors
-    write, cancelled = callbacks
+    status, block = descriptors
+    outputs, cancelled = callbacks
     deadline = time.monotonic() + request.timeout if request.timeout else float("inf")
     ended = os.pidfd_open(process.pid)
     poll = select.poll()
-    for number in (status, output, ended):
-        if number >= 0:
-            poll.register(number, select.POLLIN)
+    for number in (status, *outputs, ended):
+        poll.register(number, select.POLLIN)
     try:
         while True:
             wait = min(_TICK, max(0, deadline - time.monotonic()))
             ready = {number for number, _ in poll.poll(wait * 1000)}
             if status in ready and not _read_status(request, process, state, status, block):
                 poll.unregister(status)
-            if output in ready and not _read_output(request, state, output, write):
-                poll.unregister(output)
+            for output in ready.intersection(outputs):
+                if not _read_output(request, state, output, outputs[output]):
+                    poll.unregister(output)
             if ended in ready:
                 return "exited"
             if time.monotonic() >= deadline:

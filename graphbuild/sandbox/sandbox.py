@@ -44,7 +44,13 @@ class BubblewrapSandbox:
         self._lifelines.close()
         self._scaffold.close()
 
-    def run(self, job: Job, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> Outcome:
+    def run(
+        self,
+        job: Job,
+        write: Callable[[bytes], None],
+        cancelled: Callable[[], bool],
+        write_error: Callable[[bytes], None] | None = None,
+    ) -> Outcome:
         """See `Sandbox.run`."""
         if job.architecture not in ("", oci_architecture()):
             from graphbuild.sandbox import emulation
@@ -55,16 +61,21 @@ class BubblewrapSandbox:
         placed = tree.place_mounts(job)
         found = program.find(job.argv[0], dict(env)["PATH"], job.workdir, job.stack, placed)
         if isinstance(found, program.Refusal):
-            write(f"graphbuild: {found.message}\n".encode(errors="surrogateescape"))
+            (write_error or write)(f"graphbuild: {found.message}\n".encode(errors="surrogateescape"))
             upper = job.scratch / "upper"
             upper.mkdir()
             return Outcome(found.exit_code, "exited", upper)
         launch = _launch(job, who, env, found, self._identity, contained=self._contained)
         with tree.mounted(job, placed, launch.start, self._scaffold) as mounted:
-            return self._run(job, launch, mounted, write, cancelled)
+            return self._run(job, launch, mounted, (write, write_error), cancelled)
 
     def _run(
-        self, job: Job, launch: "_Launch", mounted: tree.Tree, write: Callable[[bytes], None], cancelled: Callable[[], bool]
+        self,
+        job: Job,
+        launch: "_Launch",
+        mounted: tree.Tree,
+        writes: tuple[process.Write, process.Write | None],
+        cancelled: Callable[[], bool],
     ) -> Outcome:
         identity = self._identity
         groups, refused = limits.create(job.limits), list[str]()
@@ -72,10 +83,10 @@ class BubblewrapSandbox:
             admit = _admission(job.limits, groups, identity, refused)
             if launch.contained is not None:
                 request = _contained_request(job, launch.contained, mounted, identity, admit)
-                ending = process.run(request, self._lifelines, write, cancelled)
+                ending = process.run(request, self._lifelines, writes, cancelled)
             else:
                 with _filter(identity) as filter_fd:
-                    ending = process.run(_request(job, launch, mounted, filter_fd, admit), self._lifelines, write, cancelled)
+                    ending = process.run(_request(job, launch, mounted, filter_fd, admit), self._lifelines, writes, cancelled)
             out_of_memory = limits.ran_out_of_memory(groups) and ending.exit_code != 0
         finally:
             limits.remove(groups)

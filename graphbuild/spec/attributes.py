@@ -3,13 +3,13 @@
 Knows nothing of labels' meaning, nor of what a rule does with a mount.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 from graphbuild.rules.mounts import AgentMount, CacheMount, SecretMount, TmpfsMount
 from graphbuild.spec.convert import Path, convert
-from graphbuild.spec.duration import parse_duration, parse_mode, parse_size
 from graphbuild.spec.model import (
     MOUNTS,
     BindMount,
@@ -23,8 +23,9 @@ from graphbuild.spec.model import (
     SshText,
     TmpfsText,
 )
-from graphbuild.spec.problem import clipped, suggest
-from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
+from graphbuild.spec.problem import suggest
+from graphbuild.values.duration import parse_duration, parse_mode, parse_size
+from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, clipped, mistake
 from graphbuild.values.label import NAME
 from graphbuild.values.platform import normal_platform
 
@@ -36,6 +37,7 @@ NAME_HINT = "letters, digits, _ . + -, and none of . + - at the start"
 DURATION_HINT = 'for example "90s", "5m" or "1h30m"'
 SIZE_HINT = 'for example "64m" or "2g"'
 MODE_HINT = 'octal, in quotes: for example "0755"'
+_MOST_CELLS = 10_000  # of a matrix: ten variables of ten values would be more targets than any memory holds
 
 
 def convert_common(data: Mapping[str, Any], *, file: str, path: Path) -> Common:
@@ -59,6 +61,8 @@ def convert_common(data: Mapping[str, Any], *, file: str, path: Path) -> Common:
 def convert_matrix(value: Any, *, file: str, path: Path) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """A matrix as (variable, values) pairs, in the order of the file. It is read before anything else is expanded."""
     matrix = convert(value, dict[str, tuple[str | bool, ...]], file=file, path=path)
+    if (count := math.prod(map(len, matrix.values()))) > _MOST_CELLS:
+        raise mistake(f"the matrix has {count} cells", SpecPath(file, path, key=True), f"at most {_MOST_CELLS}")
     for name, cells in matrix.items():
         texts = [_cell(cell) for cell in cells]
         if not NAME.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Parsed packages, remembered by content: a build.yaml that did not change is not parsed again.
+"""Parsed packages and settings, remembered by content: a file that did not change is not parsed again, nor a YAML parser imported.
 
 One pack file holds everything: a checksum, then MessagePack of {key: encoded PackageSpec}. It is replaced by rename, so a
 reader sees an old pack or a new one; two writers at once lose one's new entries, which only costs a parse. Anything wrong
@@ -16,6 +16,7 @@ from blake3 import blake3
 
 from graphbuild import __version__
 from graphbuild.spec.model import PackageSpec
+from graphbuild.spec.workspace import Settings, parse_settings
 
 VERSION = 2  # of what parsing a text gives; raise it when parse_package changes
 
@@ -58,10 +59,7 @@ class ParsedCache:
         return spec
 
     def save(self) -> None:
-        """Write what is new. Entries that were not asked for are kept while they are no more than those that were.
-
-        A folder that cannot be written is no mistake: the next build parses again.
-        """
+        """Write what is new. Entries that were not asked for are kept while they are no more than those that were."""
         if not self._fresh:
             return
         entries: dict[bytes, bytes | msgspec.Raw] = dict(self._used)
@@ -69,20 +67,38 @@ class ParsedCache:
         for key in unused[: max(len(entries), 1000)]:
             entries[key] = self._read()[key]
         payload = msgspec.msgpack.encode({key: msgspec.Raw(value) for key, value in entries.items()})
-        partial = self._path.with_name(f"{_NAME}.{os.getpid()}-{threading.get_ident()}.partial")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(blake3(payload).digest() + payload)
-            partial.replace(self._path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                partial.unlink()
+        _replace(self._path, blake3(payload).digest() + payload)
         self._fresh = 0
 
     def _read(self) -> dict[bytes, msgspec.Raw]:
         if self._entries is None:
             self._entries = _load(self._path)
         return self._entries
+
+
+def remembered_settings(path: Path, text: bytes, file: str) -> Settings:
+    """What `parse_settings` gives, from the file at `path` if that is of the same text, and kept there otherwise. One with problems is not."""
+    mark = blake3(msgspec.msgpack.encode((VERSION, __version__, file, text))).digest()
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        data = path.read_bytes()
+        if data[:_CHECKSUM] == mark and blake3(data[2 * _CHECKSUM :]).digest() == data[_CHECKSUM : 2 * _CHECKSUM]:
+            return msgspec.msgpack.decode(data[2 * _CHECKSUM :], type=Settings)
+    settings = parse_settings(text, file)
+    payload = msgspec.msgpack.encode(settings)
+    _replace(path, mark + blake3(payload).digest() + payload)
+    return settings
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file in the place of another. A folder that cannot be written is no mistake: what is not remembered is parsed again."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def _load(path: Path) -> dict[bytes, msgspec.Raw]:

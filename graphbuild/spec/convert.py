@@ -10,8 +10,8 @@ from typing import Any, TypeVar, get_args, get_origin
 import msgspec
 
 from graphbuild.rules.api import Rule
-from graphbuild.spec.problem import clipped, suggest
-from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
+from graphbuild.spec.problem import suggest
+from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, clipped, mistake
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]

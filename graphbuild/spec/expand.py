@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from graphbuild.spec.convert import Path
-from graphbuild.spec.problem import clipped, suggest
-from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
+from graphbuild.spec.problem import suggest
+from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, clipped, mistake
 
 MAX_PROBLEMS = 20
 MAX_EXPANDED = 16 << 20  # characters that one call of `expand` may produce

@@ -10,12 +10,9 @@ from typing import Any
 import msgspec
 
 from graphbuild.spec.model import BUILD_FILE, Below, Declaration, PackageSpec
-from graphbuild.spec.problem import clipped
-from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
+from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, clipped, mistake
 
 _DEEPEST = 16  # templates that extend templates
-
-Load = Callable[[str], PackageSpec | None]  # the parsed file at a path from the workspace's root; None where there is none
 
 
 def file_of(package: str) -> str:
@@ -24,55 +21,65 @@ def file_of(package: str) -> str:
 
 
 class Specs:
-    """The packages of a workspace with all that they inherit, each file parsed when it is first asked for."""
+    """The packages of a workspace with all that they inherit: each file parsed, and each template put together, when it is first asked for."""
 
     def __init__(self, read: Callable[[str], bytes | None], parse: Callable[[bytes, str, str], PackageSpec]) -> None:
         """`read` gives a file's text by its path from the workspace's root, None where there is none; `parse` takes (text, file, package)."""
         self._read = read
         self._parse = parse
         self._packages: dict[str, PackageSpec | None] = {}
-        self._templates: dict[str, PackageSpec | None] = {}
+        self._templates: dict[str, PackageSpec] = {}
 
     def load(self, package: str) -> PackageSpec | None:
-        """The build.yaml of a folder, or None where it has none. GraphbuildError for a broken one."""
+        """The build.yaml of a folder with what it inherits, or None where it has none.
+
+        GraphbuildError for a broken one, a template that is not there, a circle, and a target that has no rule.
+        """
         if package not in self._packages:
             spec = self._file(file_of(package), package)
-            self._packages[package] = extended(spec, self._template) if spec else None
+            self._packages[package] = self._whole(spec) if spec else None
         return self._packages[package]
 
-    def _template(self, path: str) -> PackageSpec | None:
+    def _whole(self, spec: PackageSpec) -> PackageSpec:
+        whole = self._extended(spec, ())
+        if spec.extends and (lost := [target for target in whole.targets if not target.rule]):
+            hint = f"no target of that name in {', '.join(spec.extends)}: give it a rule"
+            raise GraphbuildError(
+                *(Problem(f"target {target.name!r} has no rule", SpecPath(target.file, target.path, key=True), hint) for target in lost)
+            )
+        return whole
+
+    def _extended(self, spec: PackageSpec, chain: tuple[str, ...]) -> PackageSpec:
+        """A file over the templates that it names. `chain`: the files that extend it, each the one after it."""
+        if not spec.extends:
+            return spec
+        chain = (*chain, spec.file)
+        inherited = PackageSpec(spec.package, spec.file, {}, ())
+        for index, path in enumerate(spec.extends):
+            inherited = _over(inherited, self._template(path, chain, SpecPath(spec.file, ("extends", index))))
+        return _over(inherited, spec)
+
+    def _template(self, path: str, chain: tuple[str, ...], place: SpecPath) -> PackageSpec:
+        """A template with what it extends itself; `place` is where `path` is named."""
+        if path in chain:
+            raise mistake(f"templates extend each other in a circle: {' → '.join((*chain, path))}", place)
+        if len(chain) > _DEEPEST:
+            raise mistake(f"templates extend each other more than {_DEEPEST} deep", place, "name them in one list")
         if path not in self._templates:
-            self._templates[path] = self._file(path, path.rpartition("/")[0])
+            try:
+                spec = self._file(path, path.rpartition("/")[0])
+            except GraphbuildError as error:
+                problems = (msgspec.structs.replace(problem, place=problem.place or place) for problem in error.problems)
+                raise GraphbuildError(*problems, exit_code=error.exit_code) from None
+            if spec is None:
+                hint = "a path is relative to the package; // starts at the workspace root"
+                raise mistake(f"there is no file {clipped(path)} to extend", place, hint)
+            self._templates[path] = self._extended(spec, chain)
         return self._templates[path]
 
     def _file(self, path: str, package: str) -> PackageSpec | None:
         text = self._read(path)
         return None if text is None else self._parse(text, path, package)
-
-
-def extended(spec: PackageSpec, load: Load, chain: tuple[str, ...] = ()) -> PackageSpec:
-    """The spec with all that it inherits. GraphbuildError for a template that is not there, a circle, and a target that has no rule."""
-    if not spec.extends:
-        return spec
-    chain = (*chain, spec.file)
-    inherited = PackageSpec(spec.package, spec.file, {}, ())
-    for index, path in enumerate(spec.extends):
-        place = SpecPath(spec.file, ("extends", index))
-        if path in chain or len(chain) > _DEEPEST:
-            raise mistake(f"templates extend each other in a circle: {' → '.join((*chain[-_DEEPEST:], path))}", place)
-        template = load(path)
-        if template is None:
-            raise mistake(
-                f"there is no file {clipped(path)} to extend", place, "a path is relative to the package; // starts at the workspace root"
-            )
-        inherited = _over(inherited, extended(template, load, chain))
-    whole = _over(inherited, spec)
-    if len(chain) == 1 and (lost := [target for target in whole.targets if not target.rule]):
-        hint = f"no target of that name in {', '.join(spec.extends)}: give it a rule"
-        raise GraphbuildError(
-            *(Problem(f"target {target.name!r} has no rule", SpecPath(target.file, target.path, key=True), hint) for target in lost)
-        )
-    return whole
 
 
 def _over(below: PackageSpec, top: PackageSpec) -> PackageSpec:

@@ -12,11 +12,14 @@ from msgspec import Meta
 from graphbuild.rules.mounts import AgentMount, CacheMount, SecretMount, TmpfsMount
 from graphbuild.values.errors import SpecPath
 
-Section = Literal["bases", "steps", "outputs"]
+Section = Literal["bases", "steps", "outputs", "tests"]
 
-SECTIONS: dict[str, str] = {"bases": "base", "steps": "step", "outputs": "output"}  # section → kind of its rules
+# section → kind of its rules
+SECTIONS: dict[str, str] = {"bases": "base", "steps": "step", "outputs": "output", "tests": "test"}
+BUILT = ("bases", "steps", "outputs")  # what a pattern means where nothing is tested
 Below = tuple[str | int, ...]  # a path below a target: ("image", "config", "user")
 BUILD_FILE = "build.yaml"
+MAX_BYTES = 4 << 20  # of a file
 WORKSPACE_FILE = "graphbuild.yaml"
 
 

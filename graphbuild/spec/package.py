@@ -9,9 +9,9 @@ from typing import Any, cast
 from graphbuild.rules.api import workspace_path
 from graphbuild.spec.attributes import NAME_HINT, convert_vars, convert_visibility, kind_of
 from graphbuild.spec.model import COMMON_ATTRIBUTES, SECTIONS, Declaration, PackageSpec, Section
-from graphbuild.spec.problem import clipped, suggest
+from graphbuild.spec.problem import suggest
 from graphbuild.spec.yaml import MAX_PROBLEMS, Document, load
-from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
+from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, clipped, mistake
 from graphbuild.values.label import NAME
 
 Rules = Mapping[str, str | tuple[str, ...]]
@@ -20,7 +20,7 @@ _SECTION_OF = {kind: section for section, kind in SECTIONS.items()}
 
 
 def parse_package(text: bytes, file: str, package: str, rules: Rules) -> PackageSpec:
-    """Parse a build.yaml. `rules` gives the kind ("base", "step", "output") of every rule by its name, or its kinds.
+    """Parse a build.yaml. `rules` gives the kind ("base", "step", "output", "test") of every rule by its name, or its kinds.
 
     `file` is what problems call it. GraphbuildError holds everything that is wrong.
     """
@@ -28,7 +28,7 @@ def parse_package(text: bytes, file: str, package: str, rules: Rules) -> Package
     problems: list[Problem] = []
     top = document.data if document.data is not None else {}
     if not isinstance(top, dict):
-        hint = "start with one of `bases:`, `steps:`, `outputs:`"
+        hint = "start with one of `bases:`, `steps:`, `outputs:`, `tests:`"
         raise GraphbuildError(Problem("a build.yaml must be a map of sections", SpecPath(file), hint))
     sections: dict[str, dict[str, Any]] = {}
     said: dict[str, Any] = {}  # what is no section

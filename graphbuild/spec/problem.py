@@ -8,13 +8,12 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from graphbuild.spec.model import MAX_BYTES
 from graphbuild.values.errors import Place, Problem, SpecPath
 
 Read = Callable[[str], str | None]
 
 _WIDTH = 100  # columns of source that are shown
-_SHOWN = 60  # characters of a user's word in a message
-_MAX_BYTES = 4 << 20
 _BOLD, _RED, _CYAN, _RESET = "\x1b[1m", "\x1b[1;31m", "\x1b[36m", "\x1b[0m"
 
 
@@ -28,18 +27,13 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {folded[close[0]]!r}?" if close else ""
 
 
-def clipped(text: str) -> str:
-    """Text of a user in quotes, short enough for a message."""
-    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
-
-
 def reader(root: Path) -> Read:
     """Reads files whose names are relative to `root`; None for what cannot be read."""
 
     def read(file: str) -> str | None:
         try:
             with (root / file).open("rb") as stream:
-                return stream.read(_MAX_BYTES + 1).decode("utf-8-sig", "replace")
+                return stream.read(MAX_BYTES + 1).decode("utf-8-sig", "replace")
         except (OSError, ValueError):
             return None
 

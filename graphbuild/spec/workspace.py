@@ -12,10 +12,10 @@ from msgspec import Meta
 
 from graphbuild.spec.attributes import DURATION_HINT, SIZE_HINT, convert_vars, convert_visibility, parsed
 from graphbuild.spec.convert import convert
-from graphbuild.spec.duration import parse_duration, parse_size
-from graphbuild.spec.model import BUILD_FILE, WORKSPACE_FILE
-from graphbuild.spec.problem import clipped, suggest
-from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, mistake
+from graphbuild.spec.model import BUILD_FILE, MAX_BYTES, WORKSPACE_FILE
+from graphbuild.spec.problem import suggest
+from graphbuild.values.duration import parse_duration, parse_size
+from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, clipped, mistake
 from graphbuild.values.registry import RegistrySettings
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?|\[[0-9a-fA-F:]+\](:[0-9]+)?")
@@ -97,22 +97,22 @@ def find_workspace(start: Path) -> Path:
     return start
 
 
-def load_settings(root: Path) -> Settings:
+def load_settings(root: Path, parse: Callable[[bytes, str], Settings] | None = None) -> Settings:
     """The workspace's settings, or the defaults where it has no graphbuild.yaml. GraphbuildError holds every problem."""
     try:
         with (root / WORKSPACE_FILE).open("rb") as stream:
-            text = stream.read((4 << 20) + 1)
+            text = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return Settings()
     except OSError as error:
         raise mistake(f"cannot read it: {error.strerror}", Place(WORKSPACE_FILE, 1), "make it a readable file") from None
-    return parse_settings(text, WORKSPACE_FILE)
+    if all(not line.strip() or line.lstrip().startswith(b"#") for line in text.split(b"\n")):
+        return Settings()  # a file that only marks the root
+    return (parse or parse_settings)(text, WORKSPACE_FILE)
 
 
 def parse_settings(text: bytes, file: str) -> Settings:
     """Parse a graphbuild.yaml."""
-    if all(not line.strip() or line.lstrip().startswith(b"#") for line in text.split(b"\n")):
-        return Settings()  # a file that only marks the root: not worth a YAML parser
     from graphbuild.spec.yaml import load
 
     data = load(text, file).data

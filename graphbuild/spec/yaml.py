@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 
-from graphbuild.spec.problem import clipped
+from graphbuild.spec.model import MAX_BYTES
 from graphbuild.spec.syntax import syntax_problem
-from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, mistake
+from graphbuild.values.errors import GraphbuildError, Place, Problem, SpecPath, clipped, mistake
 
-MAX_BYTES = 4 << 20
 MAX_DEPTH = 64
 MAX_ALIASED = 1_000_000  # nodes and characters that aliases may add
 MAX_PROBLEMS = 20

@@ -18,8 +18,8 @@ def failure_block(event: ActionFinished, bad: str, bar: str) -> list[Line]:
     if failure.text:
         lines.append((("", f"  instruction: {clean(failure.text)}"),))
     lines += _command(failure.command)
-    if why := _why(event.reason, failure.exit_code):
-        lines.append((("", f"  {why}"),))
+    first, *others = failure.problems or (event.reason,)
+    lines += [(("", f"  {why}"),) for why in (_why(first, failure.exit_code), *map(clean, others)) if why]
     tail = failure.output[-_TAIL:]
     if tail:
         lines.append((("", "  last lines of output:"),))

@@ -11,14 +11,28 @@ _STATIONS = 5  # of the critical path that are named
 
 
 class Results:
-    """A Listener that keeps what `summary` needs."""
+    """A Listener that keeps what is said of a build in the end."""
 
     def __init__(self) -> None:
         self.events: list[Exported | BuildFinished] = []
+        self.finished: BuildFinished | None = None
 
     def handle(self, event: Event, now: float) -> None:  # noqa: ARG002
         if isinstance(event, (Exported, BuildFinished)):
             self.events.append(event)
+        if isinstance(event, BuildFinished):
+            self.finished = event
+
+    def shown(self) -> str:
+        """The outputs."""
+        return outputs(self.events)
+
+    def totals(self) -> str:
+        return totals(self.finished) if self.finished else ""
+
+    def unchanged(self) -> tuple[str, str]:
+        """What a run that finds nothing changed says on stdout and on stderr."""
+        return "", f"ok: all {self.finished.built + self.finished.cached if self.finished else 0} up to date\n"
 
     def tick(self, now: float) -> None:
         pass
@@ -39,7 +53,7 @@ def summary(events: Iterable[Event]) -> str:
 def outputs(events: Iterable[Event]) -> str:
     """A line for each output that was written: path, size and digest, in columns."""
     rows = [(clean(event.path), size(event.size), clean(event.digest)) for event in events if isinstance(event, Exported)]
-    return "".join(f"{line}\n" for line in _columns(sorted(rows)))
+    return "".join(f"{line}\n" for line in in_columns(sorted(rows)))
 
 
 def totals(finished: BuildFinished) -> str:
@@ -73,7 +87,10 @@ def _counts(finished: BuildFinished) -> str:
     return f"ok {took}: all {finished.cached} cached{saved}\n" if finished.cached else f"ok {took}: nothing to do\n"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Clean cells as lines, two spaces between columns."""
+    if not rows:
+        return []
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(_fill(cell, cells) for cell, cells in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -8,6 +8,7 @@ ABSENT: Signature = (-1, 0, 0, 0, 0)  # in place of a stat: the path was not the
 
 Folder = tuple[bytes, bytes, bytes]  # its path with a slash; names between NULs; for each a Signature, as int64
 Environment = list[tuple[str, str | None]]
-Payload = tuple[list[Folder], Environment, str, bytes]  # what was looked at, the environment, what to say, the `build.parts` it goes with
+Said = tuple[str, str]  # on stdout, on stderr
+Payload = tuple[list[Folder], Environment, Said, bytes]  # what was looked at, the environment, what to say, the `build.parts` it goes with
 Changed = list[tuple[bytes, Signature]]  # paths that are not what they were, with what they are now; ABSENT for one that is gone
 Stale = tuple[str, Payload, Changed]  # where the certificate is, what it says, and what is not so any more

@@ -16,6 +16,9 @@ EXIT_MACHINE = 36  # the machine lacks something
 EXIT_BUG = 37
 
 
+_SHOWN = 60  # characters of a user's word in a message
+
+
 class Place(msgspec.Struct, frozen=True):
     """A position in a text file. `line` and `column` count from 1; `length` is how much the caret underlines."""
 
@@ -67,3 +70,8 @@ def is_full(error: OSError) -> bool:
 def lacking(message: str, fix: str) -> GraphbuildError:
     """Something this machine lacks, with its fix: exit code 36."""
     return GraphbuildError(Problem(message, None, fix), exit_code=EXIT_MACHINE)
+
+
+def clipped(text: str) -> str:
+    """Text of a user in quotes, short enough for a message."""
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")

@@ -63,7 +63,7 @@ class ActionProgress(msgspec.Struct, frozen=True, tag="action-progress", tag_fie
 
 class Failure(msgspec.Struct, frozen=True):
     """What a person needs to know of a failed action. `declared` is "file:line", `output` its last lines, `log` the file with all; `text` is what
-    people know it by where it was declared (an instruction).
+    people know it by where it was declared (an instruction); `problems` all that is wrong, of which the event's reason is the sum.
     """
 
     declared: str = ""
@@ -72,6 +72,7 @@ class Failure(msgspec.Struct, frozen=True):
     output: tuple[str, ...] = ()
     log: str = ""
     text: str = ""
+    problems: tuple[str, ...] = ()
 
 
 class ActionFinished(msgspec.Struct, frozen=True, tag="action", tag_field="event"):

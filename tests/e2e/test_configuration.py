@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from workspaces import Workspace
+from workspaces import Workspace, settle
 
 TEMPLATE = """\
 vars: {port: "8080", greeting: hello}
@@ -100,6 +100,36 @@ def test_a_changed_template_is_seen(workspaces: Callable[..., Workspace]):
     ws.write({"templates/t.yaml": TEMPLATE.replace("hello", "bye")})
     ws.ok("run", "//svc:web")
     assert environment(ws, "svc/dist")["GREETING"] == "bye"
+
+
+@pytest.mark.parametrize("link", ["templates/link.yaml", "svc/build.yaml"])
+def test_what_a_link_leads_to_is_an_input(workspaces: Callable[..., Workspace], link: str):
+    spec = "extends: //templates/link.yaml\n" if link.startswith("templates") else TEMPLATE
+    ws = written(workspaces, {"templates/t.yaml": TEMPLATE, "svc/build.yaml": spec, "svc/src/a.txt": "", "svc/real.yaml": TEMPLATE})
+    leads = "t.yaml" if link.startswith("templates") else "real.yaml"
+    (ws.root / link).unlink(missing_ok=True)
+    (ws.root / link).symlink_to("between.yaml")
+    (ws.root / link).with_name("between.yaml").symlink_to(leads)
+    settle()
+    ws.ok("run", "//svc:web")
+    assert ws.ok("run", "//svc:web").certified
+    (ws.root / link).with_name(leads).write_text(TEMPLATE.replace("hello", "bye"))
+    ws.ok("run", "//svc:web")
+    assert environment(ws, "svc/dist")["GREETING"] == "bye"
+
+
+def test_no_link_of_a_spec_leads_out_of_the_workspace(workspaces: Callable[..., Workspace]):
+    ws = written(workspaces, {"build.yaml": "extends: //link/secret.yaml\nbases: {b: scratch}\n", "circle/build.yaml": "extends: a.yaml\n"})
+    outside = ws.root.parent / "outside"
+    outside.mkdir()
+    (outside / "secret.yaml").write_text("vars: {password: hunter2}\n")
+    (ws.root / "link").symlink_to(outside)
+    assert "build.yaml:1:1: link/secret.yaml leads out of the workspace" in ws.fails("check", ":b", code=2)
+    ws.write({"build.yaml": "extends: secret.yaml\nbases: {b: scratch}\n"})
+    (ws.root / "secret.yaml").symlink_to(outside / "secret.yaml")
+    assert "build.yaml:1:1: secret.yaml leads out of the workspace" in ws.fails("check", ":b", code=2)
+    (ws.root / "circle/a.yaml").symlink_to("a.yaml")
+    assert "cannot read circle/a.yaml" in ws.fails("check", "//circle:all", code=2)
 
 
 @pytest.mark.parametrize(
@@ -255,3 +285,39 @@ def test_what_is_no_visibility(workspaces: Callable[..., Workspace]):
     for said in ("everybody", "//a//b", "[public, //a]", "//svc:a", "{}"):
         assert "lib/build.yaml:" in visible(workspaces, f"visibility: {said}\n").fails("check", "//lib/...", code=2)
         assert "lib/build.yaml:" in visible(workspaces, "", target=f", visibility: {said}").fails("check", "//lib/...", code=2)
+
+
+def test_what_grows_without_end_is_refused_at_once(workspaces: Callable[..., Workspace]):
+    """Each of these takes a few lines, and would take hours or any memory."""
+    doubling = {f"v{number}": f"${{v{number + 1}}}${{v{number + 1}}}" for number in range(40)} | {"v40": "x"}
+    said = {
+        "vars": "variable 'v19' expands to more than 1 Mi characters",
+        "matrix": "the matrix has 1000000000000 cells",
+    }
+    ws = written(
+        workspaces,
+        {
+            "vars/build.yaml": json.dumps({"vars": doubling, "bases": {"b": "scratch"}, "steps": {"s": {"from": "b", "run": "${v0}"}}}),
+            "matrix/build.yaml": json.dumps(
+                {"bases": {"b": {"scratch": {}, "matrix": {f"a{n}": [f"v{value}" for value in range(10)] for n in range(12)}}}}
+            ),
+        },
+    )
+    for package, message in said.items():
+        assert message in ws.fails("check", f"//{package}:all", code=2)
+
+
+def test_templates_on_templates_are_put_together_once(workspaces: Callable[..., Workspace]):
+    """Three a level, sixteen levels: 43 million ways lead to the last."""
+    levels = range(16)
+    files = {
+        f"t{level}_{one}.yaml": json.dumps(
+            {"vars": {f"v{level}_{one}": "x"}} | ({"extends": [f"//t{level + 1}_{other}.yaml" for other in range(3)]} if level < 15 else {})
+        )
+        for level in levels
+        for one in range(3)
+    }
+    ws = written(workspaces, {**files, "build.yaml": "extends: [//t0_0.yaml]\nbases: {b: scratch}\n"})
+    ws.ok("check")
+    ws.write({"t15_0.yaml": "extends: [//t16_0.yaml]\n", "t16_0.yaml": "extends: [//t17_0.yaml]\n", "t17_0.yaml": "vars: {}\n"})
+    assert "more than 16 deep" in ws.fails("check", code=2)

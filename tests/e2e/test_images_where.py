@@ -59,6 +59,21 @@ def found(ws: Workspace, *words: str) -> dict[str, dict[str, str]]:
     }
 
 
+def test_of_an_index_the_image_of_each_platform(ws: Workspace):
+    arches = ("amd64", "arm64")
+    output = {"from": "files", "platforms": [f"linux/{arch}" for arch in arches], "image": {"tags": ["shop/both:1"]}}
+    ws.write(
+        {
+            **{arch: f"for {arch}" for arch in arches},
+            "build.yaml": spec_of(steps={"files": {"copy": {"files": "${platform.arch}", "to": "/srv"}}}, outputs={"both": output}),
+        }
+    )
+    assert json.loads(ws.ok("images", "--format", "json").out)["not_built"] == [f"//:both[platform=linux/{arch}]" for arch in arches]
+    ws.ok("run", ":both")
+    assert set(found(ws)) == {f"//:both[platform=linux/{arch}]" for arch in arches}
+    assert list(found(ws, "--with-file", "/srv/arm64")) == ["//:both[platform=linux/arm64]"]
+
+
 def test_a_list(shop: Workspace):
     done = shop.ok("images")
     rows = [line.split() for line in done.out.splitlines()]

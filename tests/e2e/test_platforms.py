@@ -93,6 +93,21 @@ def test_a_platform_by_its_label_and_by_the_option(ws: Workspace):
     assert [platform(described) for described in index(ws.root / "dist/web")["manifests"]] == ["linux/arm/v7", HERE]
 
 
+def test_what_runs_here_for_another_platform_says_so_and_is_not_emulated(ws: Workspace):
+    both = "${build.platform} ${build.arch} ${platform.arch}"
+    spec = f"""\
+bases: {{none: scratch}}
+outputs:
+  web: {{from: none, platforms: [{HERE}, {OTHER}], image: {{config: {{labels: {{both: "{both}"}}}}, to: {{oci: dist/web}}}}}}
+"""
+    ws.write({"build.yaml": spec})
+    ws.ok("run")
+    layout = ws.root / "dist/web"
+    configs = [blob(layout, blob(layout, described["digest"])["config"]["digest"]) for described in index(layout)["manifests"]]
+    here = HERE.partition("/")[2]
+    assert [config["config"]["Labels"]["both"] for config in configs] == [f"{HERE} {here} {arch}" for arch in (here, ARCH)]
+
+
 def test_one_platform_is_no_index(ws: Workspace):
     ws.write({"build.yaml": SPEC.replace(f"[{HERE}, {OTHER}]", f"[{OTHER}]")})
     ws.ok("run")

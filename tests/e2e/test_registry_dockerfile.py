@@ -129,3 +129,31 @@ def test_a_converted_dockerfile_names_the_image(ws, server):
     assert f'image: "{server.host}/lib/files:2"' in (ws.root / "build.yaml").read_text()
     ws.ok("lock")
     ws.ok("run", "//...")
+
+
+def test_an_image_of_the_store_comes_before_the_registry(ws, server):
+    name = f"{server.host}/lib/files:2"
+    ws.write({"Dockerfile": f"FROM {name}\nCOPY Dockerfile /mine\n", "base/Dockerfile": "FROM scratch\nCOPY Dockerfile /local\nENV A=b\n"})
+    ws.ok("dockerfile", "base", "-t", name, "-t", "mine")
+    server.requests.clear()
+    ws.ok("dockerfile", ".", "-o", "dir:dist", "-t", "two")
+    assert sorted(path.name for path in (ws.root / "dist").iterdir()) == ["local", "mine"]
+    assert server.requests == []
+    assert "A=b" in ws.ok("image", "inspect", "two").out
+    assert "COPY Dockerfile /local" in ws.ok("image", "history", "--no-trunc", "two").out
+    ws.ok("dockerfile", ".", "--pull", "-o", "dir:dist")
+    assert sorted(path.name for path in (ws.root / "dist").iterdir()) == ["etc", "mine"]
+    ws.write({"Dockerfile": "FROM mine\nCOPY Dockerfile /mine\n"})
+    ws.ok("dockerfile", ".", "-o", "dir:dist", "--build-context", "x=docker-image://mine", "--offline")
+    assert sorted(path.name for path in (ws.root / "dist").iterdir()) == ["local", "mine"]
+
+
+def test_a_committed_container_is_a_base(ws, server, base_tar):
+    ws.write({"base.tar": base_tar})
+    ws.ok("image", "import", "base.tar", "by-hand:0")
+    ws.ok("container", "run", "--name", "one", "by-hand:0", "/bin/sh", "-c", "echo edited > /edited")
+    ws.ok("container", "commit", "one", "by-hand:1")
+    ws.ok("container", "rm", "one")
+    ws.write({"Dockerfile": "FROM by-hand:1\nRUN cat /edited > /seen\n"})
+    ws.ok("dockerfile", ".", "-o", "dir:dist")
+    assert (ws.root / "dist/seen").read_text() == "edited\n"

@@ -156,6 +156,17 @@ def test_a_shell_of_another_user_needs_a_range(full: Workspace):
     assert full.ok("shell", ":own", "-u", "33:33", "--", "cat", "/srv/key").out == "abc"
 
 
+def test_tests_run_and_see_the_owners_that_files_have(user: Workspace):
+    check = {
+        "files": [{"path": "/srv/key", "owner": "33:33", "mode": "0600"}],
+        "commands": [{"run": "echo out; echo err >&2; echo x > /srv/x", "stdout": {"contains": "out", "excludes": "err"}, "stderr": "err"}],
+    }
+    user.write({"build.yaml": BASE + spec_of(tests={"t": {"from": "base", "check": check}, "bad": {"from": "base", "run": "exit 1"}})})
+    done = user("test", "--progress=quiet", "--junit=junit.xml")
+    assert (done.code, done.out.split()[:2]) == (3, ["//:t", "passed"]), done
+    assert (user.root / "junit.xml").stat().st_uid == user.owner
+
+
 def test_a_failed_step_is_told_and_can_be_looked_at(user: Workspace):
     user.write({"build.yaml": BASE + "steps: {x: {from: base, run: 'echo half > /srv/half; chmod 0 /srv; exit 7'}}\n"})
     said = user.fails("run", ":x")

@@ -11,7 +11,7 @@ from fake import FakeSandbox
 APPLETS = "sh true false id ls cat env echo stat sleep ps grep hostname umask mknod mount ip rm mkdir touch wc head yes ln chown dd tail pwd".split()  # noqa: SIM905 - a list of words
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001::/home/bob:/bin/sh\n"
 GROUP = "root:x:0:\nbob:x:1001:\naudio:x:29:bob\nwheel:x:10:root,bob\n"
-SCRIPTS = {"write": 'printf %s "$2" > "$1"', "say": 'echo "$1"', "fail": 'exit "$1"'}
+SCRIPTS = {"write": 'printf %s "$2" > "$1"', "say": 'echo "$1"', "complain": 'echo "$1" >&2', "fail": 'exit "$1"'}
 
 
 @pytest.fixture(scope="session")

@@ -53,16 +53,19 @@ def listing(upper):
 def run(sandbox, request, base):
     cancel_after = request.pop("cancel_after", None)
     scratch = Path(tempfile.mkdtemp(dir=base))
-    output, started = [], time.monotonic()
+    output, errors, started = [], [], time.monotonic()
+    apart = errors.append if request.pop("apart", False) else None
     try:
         job = make_job(request, scratch)
-        outcome = sandbox.run(job, output.append, lambda: cancel_after is not None and time.monotonic() > started + cancel_after)
+        cancelled = lambda: cancel_after is not None and time.monotonic() > started + cancel_after  # noqa: E731
+        outcome = sandbox.run(job, output.append, cancelled, apart)
     except GraphbuildError as error:
         return {"error": str(error), "hint": error.problems[0].hint, "exit_code": error.exit_code, "left": left(scratch)}
     answer = {"code": outcome.exit_code, "reason": outcome.reason, "notes": outcome.notes, "seconds": time.monotonic() - started}
     points = [os.fsdecode(path) for path in outcome.mount_points]
     text = b"".join(output).decode(errors="replace")
-    return answer | {"output": text, "upper": listing(outcome.upper), "mount_points": points, "left": left(scratch)}
+    said = {"output": text, "errors": b"".join(errors).decode(errors="replace")}
+    return answer | said | {"upper": listing(outcome.upper), "mount_points": points, "left": left(scratch)}
 
 
 def left(scratch):

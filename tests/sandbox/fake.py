@@ -7,9 +7,9 @@ from graphbuild.sandbox.job import Outcome
 
 
 class FakeSandbox:
-    """Knows `write PATH TEXT`, `say TEXT`, `fail CODE` and `sleep SECONDS`; anything else is not found."""
+    """Knows `write PATH TEXT`, `say TEXT`, `complain TEXT` (on stderr), `fail CODE` and `sleep SECONDS`; anything else is not found."""
 
-    def run(self, job, write, cancelled):
+    def run(self, job, write, cancelled, write_error=None):
         upper = job.scratch / "upper"
         upper.mkdir()
         started = time.monotonic()
@@ -21,6 +21,8 @@ class FakeSandbox:
                 target.write_text(text, encoding="utf-8")
             case ("say", text):
                 self._say(job, text.encode() + b"\n", write)
+            case ("complain", text):
+                self._say(job, text.encode() + b"\n", write_error or write)
             case ("fail", code):
                 return outcome(int(code))
             case ("sleep", seconds):
@@ -31,7 +33,7 @@ class FakeSandbox:
                         return outcome(137, "timeout")
                     time.sleep(0.01)
             case (name, *_):
-                write(os.fsencode(f"graphbuild: {name}: not found in PATH\n"))
+                (write_error or write)(os.fsencode(f"graphbuild: {name}: not found in PATH\n"))
                 return outcome(127)
         return outcome(0)
 

@@ -210,6 +210,8 @@ def test_the_kernels_folders_stay_in_the_layer_and_nothing_else_does(docker):
 
 def test_a_user_can_open_the_output_by_name(docker_users):
     assert docker_users.sh("echo 1 > /dev/stdout; echo 2 > /dev/stderr", user="bob")["output"] == "1\n2\n"
+    apart = docker_users.sh("echo 1 > /dev/stdout; echo 2 > /dev/stderr", user="bob", apart=True)
+    assert (apart["output"], apart["errors"]) == ("1\n", "2\n")
 
 
 # Mounts.

@@ -15,6 +15,14 @@ def test_output_is_handed_on(run):
     assert run("say", "hello")["output"] == "hello\n"
 
 
+def test_stderr_goes_its_own_way_where_it_is_asked_to(run):
+    answer = run("complain", "hello", apart=True)
+    assert (answer["output"], answer["errors"]) == ("", "hello\n")
+    answer = run("say", "hello", apart=True)
+    assert (answer["output"], answer["errors"]) == ("hello\n", "")
+    assert run("complain", "hello")["output"] == "hello\n"
+
+
 def test_output_beyond_the_limit_is_dropped_with_one_line(run):
     assert run("say", "x" * 100, limits={"output": 10})["output"] == "x" * 10 + "\n[graphbuild: output beyond 10 bytes is dropped]\n"
 

@@ -4,10 +4,10 @@ import pytest
 
 from graphbuild.rules.mounts import CacheMount, SecretMount, TmpfsMount
 from graphbuild.spec.attributes import convert_common, convert_matrix
-from graphbuild.spec.duration import parse_duration, parse_mode, parse_size
 from graphbuild.spec.model import BindMount, Common
 from graphbuild.spec.package import parse_package
 from graphbuild.spec.problem import render
+from graphbuild.values.duration import parse_duration, parse_mode, parse_size
 from graphbuild.values.errors import GraphbuildError
 
 

@@ -55,7 +55,7 @@ def target(section, rules=RULES):
 def test_sections_and_dialect():
     made_schema = schema(RULES)
     assert made_schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert list(made_schema["properties"]) == ["extends", "visibility", "vars", "bases", "steps", "outputs"]
+    assert list(made_schema["properties"]) == ["extends", "visibility", "vars", "bases", "steps", "outputs", "tests"]
     assert made_schema["additionalProperties"] is False
 
 

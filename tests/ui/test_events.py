@@ -50,7 +50,7 @@ GOLDEN = [
         ActionFinished("//:a", "run", "failed", failure=Failure("build.yaml:3", "false", 1, ("last",), "/l", "RUN false")),
         (
             b'{"event":"action","label":"//:a","action":"run","status":"failed","key":"","seconds":0.0,"reason":"","size":0,"start":0.0,'
-            b'"worker":0,"saved":0.0,"failure":{"declared":"build.yaml:3","command":"false","exit_code":1,"output":["last"],"log":"/l","text":"RUN false"}}'
+            b'"worker":0,"saved":0.0,"failure":{"declared":"build.yaml:3","command":"false","exit_code":1,"output":["last"],"log":"/l","text":"RUN false","problems":[]}}'
         ),
     ),
     (

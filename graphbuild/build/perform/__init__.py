@@ -8,9 +8,12 @@ from graphbuild.rules.actions import (
     Action,
     Assemble,
     Checkout,
+    CommandTest,
+    ConfigTest,
     Copy,
     ExportFiles,
     Fetch,
+    FileTest,
     Flatten,
     Image,
     ImageIndex,
@@ -73,6 +76,10 @@ def prepare(action: Action, world: World) -> Prepared:  # noqa: C901, PLR0911 - 
             from graphbuild.build.perform.files import prepare_files
 
             return prepare_files(action, world)
+        case CommandTest() | FileTest() | ConfigTest():
+            from graphbuild.build.perform.tests import prepare_test
+
+            return prepare_test(action, world)
 
 
 def reads_workspace(action: Action) -> bool:
@@ -80,6 +87,10 @@ def reads_workspace(action: Action) -> bool:
     match action:
         case Run():
             return bool(action.mounts)
+        case CommandTest():
+            return bool(action.run.mounts)
+        case ConfigTest():
+            return False
         case Fetch() | Checkout():
             return is_volatile(action)
         case Flatten():

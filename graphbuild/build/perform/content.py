@@ -9,7 +9,6 @@ A layer that came from a registry goes out as it came, whatever the image's comp
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -89,5 +88,7 @@ def _image_layers(layers: list[LayerOutput], wanted: Wanted, world: World, progr
     progress(0, len(layers), "layers")
     if sum(entry.size for layer in layers for entry in world.layer(layer).entries) < _WORTH_THREADS:
         return tuple(map(one, layers))
+    from concurrent.futures import ThreadPoolExecutor  # with logging: 5 ms
+
     with ThreadPoolExecutor(min(len(layers), world.settings.jobs, os.cpu_count() or 1)) as pool:
         return tuple(pool.map(one, layers))

@@ -1,9 +1,9 @@
 """What is done to containers that are there: stop, kill, pause, unpause, wait, restart, rename, rm, prune."""
 
-import sys
 import time
 from collections.abc import Callable
 
+from graphbuild.cli.asking import make_sure
 from graphbuild.cli.containers.grammar import Grammar, Parsed, wrong
 from graphbuild.engine.containers import running
 from graphbuild.engine.containers.place import Place
@@ -152,11 +152,8 @@ def prune(place: Place, _grammar: Grammar, options: Parsed) -> int:
     for name, _, _ in wanted:
         if name not in ("label", "until"):
             raise mistake(f"--filter {name} is not known here", hint="label=NAME[=VALUE] or until=TIME")
-    if not options.flag("force") and sys.stdin.isatty():
-        sys.stderr.write("This removes all containers that do not run. Go on? [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            return EXIT_OK
+    if not options.flag("force"):
+        make_sure("all containers that do not run")
     assert place.identity
     with place.open() as opened:
         opened.shelf.sweep()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from graphbuild.cli.containers.grammar import Grammar, Parsed, wrong
-from graphbuild.cli.containers.times import ago, stamp
-from graphbuild.cli.listing import say, show, table
+from graphbuild.cli.containers.times import stamp
+from graphbuild.cli.listing import ago, say, show, table
 from graphbuild.cli.templates import fill, unescaped
 from graphbuild.engine.containers import running
 from graphbuild.engine.containers.describe import describe

@@ -9,31 +9,6 @@ from graphbuild.values.errors import mistake
 _SECOND = 10**9
 
 
-def ago(seconds: float) -> str:  # noqa: PLR0911 - one a unit
-    """A length of time as Docker rounds it, without the `ago`."""
-    whole = int(seconds)
-    if whole < 1:
-        return "Less than a second"
-    if whole == 1:
-        return "1 second"
-    if whole < 60:
-        return f"{whole} seconds"
-    minutes = whole // 60
-    if minutes == 1:
-        return "About a minute"
-    if minutes < 60:
-        return f"{minutes} minutes"
-    hours = int(seconds / 3600 + 0.5)
-    if hours == 1:
-        return "About an hour"
-    if hours < 48:
-        return f"{hours} hours"
-    for most, length, name in ((14, 24, "days"), (8.6, 24 * 7, "weeks"), (24, 24 * 30, "months")):
-        if hours < most * length:
-            return f"{hours // length} {name}"
-    return f"{hours // (24 * 365)} years"
-
-
 def stamp(nanoseconds: int) -> str:
     """RFC 3339 with nanoseconds, as Docker writes it; 0 is its `never`."""
     if not nanoseconds:

@@ -4,12 +4,11 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from graphbuild.engine.containers import assemble, names
-from graphbuild.engine.containers.model import STOP_TIMEOUT, Mount, Spec
+from graphbuild.engine.containers.model import Chosen, Mount, Spec
 from graphbuild.engine.containers.place import Opened
 from graphbuild.engine.containers.shelf import Container, failed
 from graphbuild.engine.quantities import parse_signal
@@ -21,7 +20,7 @@ _TRIES = 20  # names
 _LONGEST_HOSTNAME = 63
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Asked(Chosen, frozen=True, kw_only=True):
     """What a command line asks for. None: what the image says. `volumes`: paths of anonymous volumes."""
 
     image: str
@@ -34,26 +33,12 @@ class Asked(msgspec.Struct, frozen=True):
     user: str | None = None
     workdir: str | None = None
     hostname: str = ""
-    network: Literal["none", "host"] = "host"
-    mounts: tuple[Mount, ...] = ()
     volumes: tuple[str, ...] = ()
     expose: tuple[str, ...] = ()
     healthcheck: Healthcheck | None = None
     stop_signal: str | None = None
-    stop_timeout: float = STOP_TIMEOUT
     add: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
-    privileged: bool = False
-    read_only: bool = False
-    tty: bool = False
-    open_stdin: bool = False
-    once: bool = False
-    auto_remove: bool = False
-    init: bool = False
-    memory: int = 0
-    processes: int = 0
-    hosts: tuple[tuple[str, str], ...] = ()
-    dns: tuple[str, ...] = ()
 
 
 def create(opened: Opened, asked: Asked) -> Container:
@@ -68,27 +53,15 @@ def create(opened: Opened, asked: Asked) -> Container:
     hostname = asked.hostname or id_[:12]
     if len(os.fsencode(hostname)) > _LONGEST_HOSTNAME or "\0" in hostname:
         raise mistake(f"host name {hostname!r} is too long", hint="at most 63 bytes")
+    chosen = {name: getattr(asked, name) for name in Chosen.__struct_fields__}
     spec = Spec(
+        **{**chosen, "mounts": _mounts(config, asked)},
         image=image,
         image_name=asked.image,
         created=time.time_ns(),
         config=config,
         hostname=hostname,
-        network=asked.network,
-        mounts=_mounts(config, asked),
-        read_only=asked.read_only,
         capabilities=_capabilities(asked),
-        privileged=asked.privileged,
-        tty=asked.tty,
-        open_stdin=asked.open_stdin,
-        once=asked.once,
-        auto_remove=asked.auto_remove,
-        init=asked.init,
-        stop_timeout=asked.stop_timeout,
-        memory=asked.memory,
-        processes=asked.processes,
-        hosts=asked.hosts,
-        dns=asked.dns,
     )
     if config.stop_signal:
         _checked_signal(config.stop_signal)

@@ -10,16 +10,8 @@ import struct
 from pathlib import Path
 
 from graphbuild.sandbox import kernel
+from graphbuild.sandbox.devices import DEVICES, LINKS
 
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_LINKS = (
-    ("/proc/self/fd", "fd"),
-    ("/proc/self/fd/0", "stdin"),
-    ("/proc/self/fd/1", "stdout"),
-    ("/proc/self/fd/2", "stderr"),
-    ("/proc/kcore", "core"),
-    ("pts/ptmx", "ptmx"),
-)
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
 _SAFE = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 _TTY_GROUP = b",gid=5"
@@ -28,12 +20,12 @@ _TTY_GROUP = b",gid=5"
 def mount_devices(dev: Path, *, all_ids: bool, all_devices: bool) -> None:
     """Mount a /dev at a folder. `all_ids`: the group of terminals can be said; `all_devices`: those of the machine, as for --privileged."""
     kernel.mount(b"tmpfs", bytes(dev), b"tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_STRICTATIME, b"mode=755,size=65536k")
-    for name in _all_devices() if all_devices else _DEVICES:
+    for name in _all_devices() if all_devices else DEVICES:
         place = dev / name
         place.touch()
         kernel.mount(b"/dev/" + name.encode(), bytes(place), b"", kernel.MS_BIND)
         kernel.set_attributes(bytes(place), kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NOEXEC | kernel.MOUNT_ATTR_RDONLY)
-    for target, name in _LINKS:
+    for target, name in LINKS:
         (dev / name).symlink_to(target)
     for name in ("pts", "shm", "mqueue"):
         (dev / name).mkdir(0o755)

@@ -31,21 +31,14 @@ class Mount(msgspec.Struct, frozen=True):
     mode: int = 0o1777
 
 
-class Spec(msgspec.Struct, frozen=True):
-    """`created` in nanoseconds of the epoch; `capabilities` as bits; `memory` in bytes, 0 for no limit; `stop_timeout` in seconds.
-
-    `image_name` as it was typed. `once`: the standard input ends with the first client that has it.
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """What is as it was asked for. `memory` in bytes, 0 for no limit; `stop_timeout` in seconds. `once`: the standard input ends with the
+    first client that has it.
     """
 
-    image: StoredImage
-    image_name: str
-    created: int
-    config: Config
-    hostname: str
     network: Literal["none", "host"] = "host"
     mounts: tuple[Mount, ...] = ()
     read_only: bool = False
-    capabilities: int = 0
     privileged: bool = False
     tty: bool = False
     open_stdin: bool = False
@@ -57,6 +50,17 @@ class Spec(msgspec.Struct, frozen=True):
     processes: int = 0
     hosts: tuple[tuple[str, str], ...] = ()
     dns: tuple[str, ...] = ()
+
+
+class Spec(Chosen, frozen=True, kw_only=True):
+    """`created` in nanoseconds of the epoch; `capabilities` as bits; `image_name` as it was typed."""
+
+    image: StoredImage
+    image_name: str
+    created: int
+    config: Config
+    hostname: str
+    capabilities: int = 0
 
     @property
     def argv(self) -> tuple[str, ...]:

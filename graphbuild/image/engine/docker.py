@@ -16,7 +16,7 @@ import msgspec
 
 from graphbuild.image.engine.seam import Loaded, Progress, Sought
 from graphbuild.image.engine.stream import size_of, tar_of, without
-from graphbuild.image.source import blob_name
+from graphbuild.image.model import blob_name
 from graphbuild.image.write import ImageContent, docker_members
 from graphbuild.values.digest import Digest, parse_digest
 from graphbuild.values.errors import EXIT_FAILED, GraphbuildError, Problem, lacking

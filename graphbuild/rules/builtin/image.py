@@ -17,6 +17,7 @@ from graphbuild.rules import (
     ImageProvider,
     IndexProvider,
     Rule,
+    Snapshot,
     Target,
 )
 from graphbuild.rules import Image as ImageAction
@@ -83,7 +84,8 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: Annotated[To, Meta(description="Where to write it.")] = To()
 
 
-def _words(value: str | tuple[str, ...] | None) -> tuple[str, ...] | None:
+def words(value: str | tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """An entrypoint or cmd as a config has it."""
     return ("/bin/sh", "-c", value) if isinstance(value, str) else value
 
 
@@ -106,24 +108,28 @@ def _check(check: Check | None) -> Healthcheck | None:
     )
 
 
-def _patch(context: Context, attributes: Image) -> ConfigPatch:
-    config = attributes.config
-    ports = []
-    for index, port in enumerate(config.expose):
+def ports(context: Context, values: tuple[str | int, ...], *where: str | int) -> tuple[str, ...]:
+    """Ports as a config has them: 8080/tcp. `where` they are said below the target."""
+    found = []
+    for index, port in enumerate(values):
         text = str(port)
         if not _PORT.fullmatch(text):
-            where = ("image", "config", "expose", index)
-            raise context.mistake(f"{text!r} is not a port", *where, hint="a number, or number/tcp, number/udp, number/sctp")
-        ports.append(text if "/" in text else f"{text}/tcp")
+            raise context.mistake(f"{text!r} is not a port", *where, index, hint="a number, or number/tcp, number/udp, number/sctp")
+        found.append(text if "/" in text else f"{text}/tcp")
+    return tuple(found)
+
+
+def _patch(context: Context, attributes: Image) -> ConfigPatch:
+    config = attributes.config
     labels = {**config.labels, **attributes.labels}
     return ConfigPatch(
         env=tuple(config.env.items()),
         user=config.user,
         workdir=config.workdir,
-        entrypoint=_words(config.entrypoint),
-        cmd=_words(config.cmd),
+        entrypoint=words(config.entrypoint),
+        cmd=words(config.cmd),
         shell=config.shell,
-        expose=tuple(ports),
+        expose=ports(context, config.expose, "image", "config", "expose"),
         volumes=config.volumes,
         labels=tuple(sorted(labels.items())),
         stop_signal=config.stop_signal,
@@ -158,10 +164,11 @@ def image(context: Context, attributes: Image) -> Analysis:
         raise context.mistake("an image needs files", hint="say which: `from: TARGET`")
     formats, engines = _delivery(attributes, context)
     below = context.snapshot
+    offered = Snapshot(below.layers, (*below.config, _patch(context, attributes)), below.needs)
     settings = context.settings
     action = ImageAction(
-        below.layers,
-        (*below.config, _patch(context, attributes)),
+        offered.layers,
+        offered.config,
         attributes.tags,
         tuple(sorted(attributes.annotations.items())),
         attributes.compression,
@@ -171,7 +178,7 @@ def image(context: Context, attributes: Image) -> Analysis:
     )
     if context.is_part and settings.platform != settings.build_platform:
         action = msgspec.structs.replace(action, tags=(), exports=(), engines=())
-    return Analysis((("image", action),), (ImageProvider(context.ref("image")), below))
+    return Analysis((("image", action),), (ImageProvider(context.ref("image")), offered))
 
 
 def index(context: Context, attributes: Image, parts: Sequence[tuple[str, Target]]) -> Analysis:

@@ -23,18 +23,20 @@ class Union(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nothing to say: the parents are in `from`."""
 
 
-def run(context: Context, attributes: Run) -> Analysis:
+def command(context: Context, attributes: Run, *where: str | int) -> RunAction:
+    """The command on the target's stack. `where` it is said below the target, if not by the rule `run`."""
     if not attributes.command:
-        raise context.mistake("the command is empty", "run")
+        raise context.mistake("the command is empty", *where, "run")
     for name, value in attributes.env.items():
         if not name or "=" in name or "\0" in name + value:
-            raise context.mistake(f"{name!r} cannot be set", "run", "env", hint="write `NAME: value`")
+            raise context.mistake(f"{name!r} cannot be set", *(where or ("run",)), "env", hint="write `NAME: value`")
     below = context.snapshot
     config = (*below.config, ConfigPatch(env=tuple(attributes.env.items()))) if attributes.env else below.config
-    action = RunAction(
-        *(below.layers, config, attributes.command, context.mounts, context.network, context.timeout, attributes.like_docker)
-    )
-    return layer_target(context, action, "run")
+    return RunAction(*(below.layers, config, attributes.command, context.mounts, context.network, context.timeout, attributes.like_docker))
+
+
+def run(context: Context, attributes: Run) -> Analysis:
+    return layer_target(context, command(context, attributes), "run")
 
 
 def union(context: Context, _attributes: Union) -> Analysis:

@@ -34,6 +34,7 @@ def declare(parser: "ArgumentParser") -> None:
     add("--label", metavar="NAME=VALUE", action="append", default=[], help="a label for the image")
     add("-t", "--tag", metavar="NAME", action="append", default=[], help="a name for the image")
     add("-o", "--output", dest="to", metavar="FORMAT:PATH", action="append", default=[], help="oci:DIR, docker:FILE, tar:FILE or dir:DIR")
+    add("--pull", action="store_true", help="ask registries for what FROM names, though the store has it")
     add("--platform", metavar="OS/ARCH", default="", help="the platform to build for")
     add("--network", choices=("default", "host", "none"), default="default", help="of each RUN that does not say one (default: host)")
     add("--check", action="store_true", help="check the Dockerfile, and build nothing")

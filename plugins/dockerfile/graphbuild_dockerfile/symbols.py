@@ -19,11 +19,11 @@ _MARK = re.compile("\ue000([^\ue001]*)\ue001")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BUILTIN = {
     "TARGETARCH": "${platform.arch}",
-    "BUILDARCH": "${platform.arch}",
+    "BUILDARCH": "${build.arch}",
     "TARGETOS": "${platform.os}",
     "BUILDOS": "${platform.os}",
     "TARGETPLATFORM": "${platform.os}/${platform.arch}",
-    "BUILDPLATFORM": "${platform.os}/${platform.arch}",
+    "BUILDPLATFORM": "${build.platform}",
 }
 
 

@@ -1,0 +1,3 @@
+from serve import serve
+
+serve({"/healthz": "ok", "/consent": {"newsletter": False}})
