@@ -18,6 +18,7 @@ import monorepo
 
 OUTPUT = "compression: none, to: {oci: dist}, "
 TARGETS = ("code", "conf", "image")
+TESTS = "tests:\n  shape: {from: image, check: {files: [{path: /etc/service, type: directory}]}}\n"
 
 Reach = set[str]  # labels
 
@@ -34,10 +35,13 @@ def committed(ws: Workspace) -> Workspace:
 
 
 def written(ws: Workspace, packages: int, files: int) -> Workspace:
-    """The generated monorepo in a workspace's folder, in git; half of the services extend a template."""
+    """The generated monorepo in a workspace's folder, in git; half of the services extend a template, and all have a test."""
     (ws.root / "graphbuild.yaml").unlink()
     ws.root.rmdir()
     monorepo.write(ws.root, packages, packages * files, extends=2, output=OUTPUT)
+    for path in (ws.root / "templates/service.yaml", *ws.root.glob("svc/*/*/build.yaml")):
+        if "extends:" not in (text := path.read_text()):
+            path.write_text(TESTS + text)
     git(ws.root, "init", "-q")
     return committed(ws)
 
@@ -234,6 +238,11 @@ class Edits:
         self.replaced(service.spec, OUTPUT, f"{OUTPUT}tags: ['t:{self.number()}'], ") if "tags:" not in service.spec.read_text() else None
         return set()
 
+    def test(self) -> Reach:
+        service = self.service(inherits=False)
+        self.replaced(service.spec, "check: {files: [", f"check: {{files: [{{path: /none{self.number()}, exists: false}}, ")
+        return service("shape")
+
     def base(self) -> Reach:
         service = self.service()
         text, new = service.spec.read_text(), self.chance.choice(monorepo.BASES)
@@ -379,6 +388,7 @@ def _judged(before: dict[str, str], after: dict[str, str], said: dict, compared:
     different = {label for label in before.keys() & after.keys() if before[label] != after[label]}
     new, gone = after.keys() - before.keys(), before.keys() - after.keys()
     named = set(map(_whole, said["affected"]))
+    reach |= {label.replace(":image", ":shape") for label in reach}  # a test stands on the image
     changed = {_whole(label) for part in ("changed", "added", "removed") for label in compared[part]}
     checks: dict[str, set[str]] = {
         "affected misses": (different | new) - named,
