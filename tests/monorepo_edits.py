@@ -4,6 +4,7 @@ The judge is a build: the digest of every image that it writes, before an edit a
 """
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -182,6 +183,46 @@ class Edits:
         path.unlink()
         path.symlink_to("../../conf.ini")
         return service("code", "image")
+
+    def file_to_folder(self) -> Reach:
+        service = self.service()
+        path = self.source(service)
+        path.unlink()
+        path.mkdir()
+        (path / "module.py").write_text(self.text())
+        return service("code", "image")
+
+    def folder_to_link(self) -> Reach:
+        """The folder goes elsewhere, where it is read, too, and a link to it takes its place."""
+        service = self.service()
+        place = service.folder / "src/part1"
+        if place.is_symlink():
+            place.unlink()
+            (service.folder / "src/moved").rename(place)
+        else:
+            place.rename(service.folder / "src/moved")
+            place.symlink_to("moved")
+        return service("code", "image")
+
+    def odd_name(self) -> Reach:
+        service = self.service()
+        name = self.chance.choice([b"\xff", b"line\nbreak", b"'quote\"", "é".encode(), b" blank ", b"-x", b"[a]*"])
+        Path(os.fsdecode(os.fsencode(service.folder) + b"/src/part0/" + name)).write_text(self.text())
+        return service("code", "image")
+
+    def ignored_in_a_folder(self) -> Reach:
+        """It is read at the package and at the root alone: here it is a source."""
+        service = self.service()
+        (service.folder / "src/part0/.graphbuildignore").write_text(f"*.py\n# {self.number()}\n")
+        return service("code", "image")
+
+    def package_in_a_source(self) -> Reach:
+        """A folder that is copied becomes a package: its build.yaml is copied, too."""
+        service = self.service()
+        place = service.folder / "src/part0" / f"inner-{self.number()}"
+        place.mkdir()
+        (place / "build.yaml").write_text("steps: {own: {copy: {files: build.yaml, to: /}}}\n")
+        return {*service("code", "image"), f"//{place.relative_to(self.root)}:own"}
 
     def unread(self) -> Reach:
         (self.service().folder / f"README-{self.number()}.md").write_text("nobody reads it")
