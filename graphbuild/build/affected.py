@@ -184,9 +184,8 @@ def _chosen(sources: Sources, tree: Tree) -> Iterator[bytes]:
     """What `build.inputs` finds on disk."""
     prefix = os.fsencode(sources.folder) + b"/" if sources.folder else b""
     chosen = matcher(sources.patterns)
-    tests = [(b"", ignore_matcher(_lines(tree, IGNORE_FILE)))]
-    if sources.folder:
-        tests.append((prefix, ignore_matcher(_lines(tree, f"{sources.folder}/{IGNORE_FILE}"))))
+    places = {b"": IGNORE_FILE, prefix: f"{sources.folder}/{IGNORE_FILE}" if sources.folder else IGNORE_FILE}
+    tests = [(base, ignore_matcher(lines)) for base, file in places.items() if (lines := _lines(tree, file))]
     positive = [pattern.strip("/") for pattern in sources.patterns if not pattern.startswith("!")]
     for start in starts(positive):
         for path in tree.below(prefix.rstrip(b"/") if not start else prefix + os.fsencode(start)):
