@@ -3,10 +3,11 @@
 import msgspec
 import pytest
 
-from graphbuild.build.lockfile import Refresh
+from graphbuild.build.lockfile import Change, Refresh, told
 from graphbuild.build.updating import names_in, refresh_of, split
 from graphbuild.rules.api import Analysis, Rule
 from graphbuild.values.errors import GraphbuildError
+from graphbuild.values.label import Label
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +32,15 @@ ENTRIES = {
 
 def asked(*names: str) -> dict:
     return dict(refresh_of(names, ENTRIES, RULES).entries)
+
+
+def test_a_first_answer_of_many_things_is_one_line_and_every_change_of_a_version_has_its_own():
+    base, tool = Label("", "base"), Label("", "tool")
+    first = [Change(base, ("debian", "one"), f"p{number:02}", "", "1") for number in range(11)]
+    few = [Change(tool, ("debian", "two"), "zlib", "", "1")]
+    assert told([*first, *few]) == ["//:base: p00 and 10 more (new)", "//:tool: zlib (new) → 1"]
+    updated = Change(base, ("debian", "one"), "p11", "1", "2")
+    assert told([*first, updated]) == [str(change) for change in (*first, updated)]
 
 
 def test_what_names_stand_for():

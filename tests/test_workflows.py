@@ -51,13 +51,18 @@ def test_its_scripts_are_scripts_and_name_commands_that_are(service: str):
         assert "${{" not in script  # text of others in a script is an injection: it comes in variables
         done = subprocess.run(["/bin/sh", "-n"], input=script, text=True, capture_output=True, check=False)
         assert done.returncode == 0, (script, done.stderr)
-        for line in re.findall(r"graphbuild ((?:run|check|diff|push|cache) .*)", script):
+        for line in re.findall(r"graphbuild ((?:run|test|check|diff|push|cache) .*)", script):
             parse(line.replace('"$@"', "//...").split(" > ")[0].replace('"', "").split())
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_page_has_it_whole(service: str):
     assert f"```yaml\n{workflow(service, 'main', PACKAGES)}```\n" in PAGE.read_text()
+
+
+def test_the_example_has_it():
+    example = PAGE.parent.parent / "examples/monorepo/.github/workflows/images.yml"
+    assert example.read_text() == workflow("github", "main", PACKAGES)
 
 
 def test_it_is_written_once(tmp_path: Path):

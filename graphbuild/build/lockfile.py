@@ -19,6 +19,7 @@ from graphbuild.values.label import Label
 
 NAME = "build.lock"
 _VERSION = 1
+_MANY = 10  # new things of one answer that are named
 IMAGES, URLS = "image", "url"  # of the entries of images and of downloads, whichever rule's target names them
 
 Key = tuple[str, str]  # of an entry: rule, request
@@ -56,6 +57,20 @@ class Change(msgspec.Struct, frozen=True):
         if not self.name:
             return f"{self.label}: {self.new}"
         return f"{self.label}: {self.name} {self.old or '(new)'} → {self.new or '(gone)'}"
+
+
+def told(changes: Iterable[Change]) -> list[str]:
+    """Changes in lines. Of a first answer that is of many things, a line says how many: all of them is what build.lock is for."""
+    grouped: dict[Key, list[Change]] = {}
+    for change in changes:
+        grouped.setdefault(change.key, []).append(change)
+    lines: list[str] = []
+    for group in grouped.values():
+        if len(group) > _MANY and not any(change.old for change in group):
+            lines.append(f"{group[0].label}: {group[0].name} and {len(group) - 1} more (new)")
+        else:
+            lines.extend(map(str, group))
+    return lines
 
 
 class Refresh(msgspec.Struct, frozen=True):

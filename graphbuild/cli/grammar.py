@@ -261,7 +261,9 @@ def _lock(commands: Commands) -> None:
         help="resolve again what is locked already: all, or a RULE, RULE:PACKAGE, image reference, URL or label",
     )
     lock.add_argument("-n", "--dry-run", action="store_true", help="say what would change, and which images with it; write nothing")
-    lock.add_argument("-v", "--verbose", action="store_true", help="name every output that would change")
+    lock.add_argument(
+        "-v", "--verbose", action="store_true", help="name every output that would change, and all that is locked for the first time"
+    )
     lock.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     _targets(lock)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphbuild.build.blast import Blast, Scales, blast
-from graphbuild.build.lockfile import Change, LockFile, Refresh
+from graphbuild.build.lockfile import Change, LockFile, Refresh, told
 from graphbuild.build.resolving import resolve
 from graphbuild.build.updating import refresh_of, split
 from graphbuild.cli.session import Session, report, session
@@ -80,7 +80,7 @@ def _graph_of(opened: Session, outputs: Sequence[Label], before: LockFile) -> Gr
 
 
 def _text(changes: Sequence[Change], gone: int, radius: Blast | None, options: Any) -> str:
-    lines = [str(change) for change in changes]
+    lines = [str(change) for change in changes] if options.verbose else told(changes)
     if gone:
         lines.append(f"{gone} entries that nothing asks for any more")
     if not lines:

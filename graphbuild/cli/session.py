@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from graphbuild.build.lockfile import LockFile
+from graphbuild.build.lockfile import LockFile, told
 from graphbuild.build.project import Project, Site, check_network, find_site
 from graphbuild.build.reading import reader_of
 from graphbuild.build.resolving import Resolving, resolve
@@ -106,8 +106,8 @@ class Session:
         configured = configure_all(project.workspace, labels)
         # What a command makes up for itself is pinned nowhere.
         lasting = {} if project.surroundings.anywhere else configured
-        for change in resolve(lasting, project.lock, self.lock_context, locked=locked):
-            self.report(f"locked {change}")
+        for line in told(resolve(lasting, project.lock, self.lock_context, locked=locked)):
+            self.report(f"locked {line}")
         if project.lock.save():
             project.inputs.watch(project.lock.path)
         graph = self.analyze(labels)

@@ -29,6 +29,7 @@ from graphbuild.ui.terminal import size_of
 from graphbuild.values.digest import tree
 from graphbuild.values.errors import mistake
 from graphbuild.values.label import Label
+from graphbuild.values.platform import this_platform
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -46,12 +47,19 @@ def shell(options: Any) -> int:
         labels = opened.selected([options.label])
         if len(labels) != 1:
             raise mistake(f"{options.label} names {len(labels)} targets", hint="name one")
-        graph = opened.graph(labels)
+        label = _part(labels[0], opened)
+        graph = opened.graph([label])
         with new_world(opened, graph, identity, {}, options, stop.asked) as world:
             stop.gently = True
-            place = _place(labels[0], graph, opened, before=options.before)
+            place = _place(label, graph, opened, before=options.before)
             _build(place, graph, world, opened)
             return _open(place, world, options)
+
+
+def _part(label: Label, opened: Session) -> Label:
+    """Of an index the image for this machine, or else its first."""
+    parts = dict(opened.project.workspace.configure(label).parts)
+    return parts.get(this_platform()) or next(iter(parts.values()), label)
 
 
 def _place(label: Label, graph: Graph, opened: Session, *, before: bool) -> Place:

@@ -108,6 +108,13 @@ outputs:
     assert [config["config"]["Labels"]["both"] for config in configs] == [f"{HERE} {here} {arch}" for arch in (here, ARCH)]
 
 
+def test_a_shell_in_an_index_is_in_this_machines_image(ws: Workspace):
+    spec = SPEC.replace("none: scratch", "none: scratch, base: {tar: base.tar}").replace("from: [code, conf]", "from: [base, code, conf]")
+    ws.write({"build.yaml": spec.replace(f"[{HERE}, {OTHER}]", f"[{OTHER}, {HERE}]")})
+    here = HERE.partition("/")[2]
+    assert ws.ok("shell", ":web", "--", "cat", f"/app/bin-{here}").out == here
+
+
 def test_one_platform_is_no_index(ws: Workspace):
     ws.write({"build.yaml": SPEC.replace(f"[{HERE}, {OTHER}]", f"[{OTHER}]")})
     ws.ok("run")

@@ -99,7 +99,11 @@ def arguments(program: Program, evaluation: Evaluation, platform: str) -> Symbol
         else:
             values[name] = next(iter(texts))
     system, _, machine = platform.partition("/")
-    own = {"${platform.arch}": machine, "${platform.os}": system, "${platform.os}/${platform.arch}": platform}
+    own = {
+        **dict.fromkeys(("${platform.arch}", "${build.arch}"), machine),
+        **dict.fromkeys(("${platform.os}/${platform.arch}", "${build.platform}"), platform),
+        "${platform.os}": system,
+    }
     builtin = {name: text for name, text in _BUILTIN.items() if values.get(name) == own[text]}
     return Symbols(values, builtin, tuple(written), tuple(unset))
 

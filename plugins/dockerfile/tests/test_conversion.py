@@ -100,6 +100,9 @@ def test_an_argument_that_names_an_image_is_written_out(folder: Folder):
 def test_platforms_are_built_in(folder: Folder):
     text = folder.convert("FROM scratch\nARG TARGETARCH\nLABEL l=$TARGETOS-$TARGETARCH\n")
     assert yaml.safe_load(text)["outputs"]["image"]["image"]["config"]["labels"] == {"l": "-${platform.arch}"}
+    text = folder.convert("FROM scratch\nARG TARGETARCH BUILDARCH BUILDPLATFORM\nLABEL l=$BUILDPLATFORM-$BUILDARCH-$TARGETARCH\n")
+    labels = yaml.safe_load(text)["outputs"]["image"]["image"]["config"]["labels"]
+    assert labels == {"l": "${build.platform}-${build.arch}-${platform.arch}"}
 
 
 def test_dollars_of_the_shell_stay_its_own(folder: Folder):
