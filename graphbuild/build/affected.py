@@ -24,7 +24,7 @@ from graphbuild.build.revisions import Tree
 from graphbuild.graph.analyze import Graph, Node, Surroundings, analyze
 from graphbuild.graph.configure import Builtin, Workspace
 from graphbuild.network import Network
-from graphbuild.rules.actions import Action, Folder, Image, Pick
+from graphbuild.rules.actions import Action, Folder, Image, ImageIndex, Pick
 from graphbuild.rules.refs import Ref, Sources, WorkspaceFile, found_in
 from graphbuild.spec.extend import Specs
 from graphbuild.spec.model import BUILD_FILE, WORKSPACE_FILE
@@ -148,7 +148,7 @@ def action_prints(graph: Graph, tree: Tree) -> dict[Ref, bytes]:
 
 def _essence(action: Action) -> Action:
     """An action without what is in no digest: where it is written to, and under which names."""
-    return msgspec.structs.replace(action, tags=(), exports=()) if isinstance(action, Image) else action
+    return msgspec.structs.replace(action, tags=(), exports=()) if isinstance(action, Image | ImageIndex) else action
 
 
 def _sources(action: Action, tree: Tree) -> list[bytes]:

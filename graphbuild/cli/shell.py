@@ -29,6 +29,7 @@ from graphbuild.ui.terminal import size_of
 from graphbuild.values.digest import tree
 from graphbuild.values.errors import mistake
 from graphbuild.values.label import Label
+from graphbuild.values.platform import this_platform
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -46,6 +47,8 @@ def shell(options: Any) -> int:
         labels = opened.selected([options.label])
         if len(labels) != 1:
             raise mistake(f"{options.label} names {len(labels)} targets", hint="name one")
+        if parts := dict(opened.project.workspace.configure(labels[0]).parts):
+            labels = [parts.get(this_platform(), next(iter(parts.values())))]
         graph = opened.graph(labels)
         with new_world(opened, graph, identity, {}, options, stop.asked) as world:
             stop.gently = True
