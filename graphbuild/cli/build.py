@@ -21,7 +21,7 @@ from graphbuild.rules.actions import Image, is_test, is_volatile
 from graphbuild.rules.refs import Ref
 from graphbuild.sandbox.job import Limits
 from graphbuild.sandbox.namespace import Identity, enter
-from graphbuild.sandbox.sandbox import BubblewrapSandbox
+from graphbuild.sandbox.sandbox import LocalSandbox
 from graphbuild.spec.model import BUILT, PackageSpec
 from graphbuild.start import certificate_path
 from graphbuild.ui.log import LogSink
@@ -175,7 +175,7 @@ def new_world(
         delivers=getattr(options, "delivers", True),
     )
     machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
-    with opened.store.scratch() as folder, contextlib.closing(BubblewrapSandbox(identity, folder)) as sandbox:
+    with opened.store.scratch() as folder, contextlib.closing(LocalSandbox(identity, folder)) as sandbox:
         yield World(
             opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, graph.nodes, opened.images
         )
