@@ -99,8 +99,9 @@ class Workspace:
         declaration = self.declaration(label, place)
         cells = self._cells(declaration)
         wanted = _pairs(label.variant)
-        if platform := next((pair for pair in wanted if pair[0] == _PLATFORM), None):
-            wanted.remove(platform)
+        if said := next((pair for pair in wanted if pair[0] == _PLATFORM), None):
+            wanted.remove(said)
+            platform = (_PLATFORM, _platform(said[1], place))  # as everybody writes it: one label for one target
             cells = [_joined({*_pairs(cell), platform}) for cell in _cells(declaration)]
         chosen = [Label(label.package, label.name, cell) for cell in cells if wanted <= _pairs(cell)]
         if not chosen:
@@ -261,7 +262,7 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(pairs))
 
 
-def _platform(text: str, place: SpecPath) -> str:
+def _platform(text: str, place: SpecPath | None) -> str:
     try:
         return normal_platform(text)
     except ValueError as error:

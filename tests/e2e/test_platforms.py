@@ -257,3 +257,9 @@ def test_a_shell_opens_in_this_machines_image_of_an_index(workspaces: Callable[.
     ws = workspaces("ws")
     ws.write({"build.yaml": BASE + f"outputs: {{web: {{from: base, platforms: [{OTHER}, {HERE}], image: {{}}}}}}\n"})
     assert ws.ok("shell", "//:web", "--", "/bin/echo", "hi").out == "hi\n"
+
+
+def test_a_platform_of_a_label_has_one_name(ws: Workspace):
+    assert ws.ok("query", "//:web[platform=linux/arm64/v8]").out == "//:web[platform=linux/arm64]\n"
+    assert ws.ok("query", "//:web[platform=linux/arm]").out == "//:web[platform=linux/arm/v7]\n"
+    assert ws.fails("run", "//:web[platform=arm]", code=2).startswith("'arm' is not a platform\n")
