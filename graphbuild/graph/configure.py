@@ -168,6 +168,9 @@ class Workspace:
             value = expand(declaration.value, variables, file, value_path, known)
         except ValueError as error:  # variables in a circle, or too long
             raise mistake(str(error), declaration.place) from None
+        if "manual" in common.tags and "manual" not in _tags(declaration):
+            where = SpecPath(file, (*path, "tags"))
+            raise mistake("`manual` is not for a variable or `select` to say", where, "patterns look for it before these mean anything")
         attributes = convert_attributes(value, rule, file=file, path=value_path)
         if rule.index and not said and len(platforms) > 1:
             parts = tuple((one, Label(label.package, label.name, _joined({*cell.items(), (_PLATFORM, one)}))) for one in platforms)
