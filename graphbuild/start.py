@@ -112,12 +112,6 @@ def read_certificate(path: str) -> "Payload | None":
     return payload
 
 
-def unchanged(path: str) -> "Said | None":
-    """What to say, on stdout and on stderr, when the certificate at `path` still holds; None when there is none or anything changed."""
-    payload = read_certificate(path)
-    return payload[2] if payload and changed_paths(payload[0]) == [] else None
-
-
 def changed_paths(folders: "list[Folder]") -> "Changed | None":
     """The paths whose stat is not what it was; None for too many. Many are looked at by two processes: threads would wait for each other."""
     if sum(len(packed) for _, _, packed in folders) < 40 * _FEW:

@@ -11,13 +11,12 @@ import msgspec
 
 from graphbuild.build.affected import action_prints, prints
 from graphbuild.build.images import Images
-from graphbuild.build.recorded import last_record
+from graphbuild.build.recorded import image_refs, last_record
 from graphbuild.build.revisions import Tree
 from graphbuild.graph.analyze import Graph
 from graphbuild.layers.cancel import never
 from graphbuild.layers.compression import codec_version
 from graphbuild.rules.actions import Image, Pull
-from graphbuild.rules.api import ImageProvider
 from graphbuild.rules.refs import Ref
 from graphbuild.spec.workspace import Settings
 from graphbuild.store.actions import LayerOutput
@@ -59,9 +58,8 @@ def blast(before: Graph | None, after: Graph, outputs: Sequence[Label], weigh: "
     actions = action_prints(before, *same) if before else {}
     now = action_prints(after, *same)
     layers: dict[Ref, str] = {}
-    for label in changed:
-        provider = after.targets[label].get(ImageProvider)
-        action = after.nodes[provider.image].action if provider else None
+    for image in image_refs(after, changed).values():
+        action = after.nodes[image].action
         if isinstance(action, Image):
             layers |= {ref: action.compression for ref in action.layers if now[ref] != actions.get(ref)}
     weights = {weight.name: weight for ref, codec in layers.items() for weight in weigh(after, ref, codec)}.values()

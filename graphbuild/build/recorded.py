@@ -9,7 +9,7 @@ from graphbuild.build.keys import decode_fields
 from graphbuild.build.world import World
 from graphbuild.graph.analyze import Graph
 from graphbuild.rules.actions import Image
-from graphbuild.rules.api import ImageProvider
+from graphbuild.rules.api import ImageProvider, IndexProvider
 from graphbuild.rules.refs import Ref
 from graphbuild.store.actions import Outputs, Record
 from graphbuild.store.store import Store
@@ -28,9 +28,12 @@ class RecordedImage(msgspec.Struct, frozen=True):
 
 
 def image_refs(graph: Graph, labels: Iterable[Label]) -> dict[Label, Ref]:
-    """The action that makes each target's image, of those that are images."""
-    providers = ((label, graph.targets[label].get(ImageProvider)) for label in labels)
-    return {label: provider.image for label, provider in providers if provider is not None}
+    """The actions that make the images of targets, by the labels of the images: of an index, those of all its platforms."""
+    found: dict[Label, Ref] = {}
+    for label in labels:
+        image, index = graph.targets[label].get(ImageProvider), graph.targets[label].get(IndexProvider)
+        found |= {ref.label: ref for _, ref in index.images} if index else {label: image.image} if image else {}
+    return found
 
 
 def recorded(graph: Graph, world: World, workspace: str, labels: Sequence[Label]) -> tuple[list[RecordedImage], list[Label]]:

@@ -18,6 +18,7 @@ import msgspec
 from graphbuild.values.errors import GraphbuildError, Problem, lacking, mistake
 
 _LINK, _MODULE = 0o120000, 0o160000
+_MOST_LINKS = 40  # that lead to each other, as the kernel has it
 
 
 class File(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -48,19 +49,24 @@ class Tree:
 
     def read(self, path: str) -> bytes | None:
         """A file's content; what a symlink leads to inside the workspace. None where there is none."""
-        found = self.files.get(os.fsencode(path))
-        if found is None or found.mode == _MODULE:
-            return None
-        if self._objects is None:
-            try:
-                return (self.root / path).read_bytes()
-            except OSError:
+        for _ in range(_MOST_LINKS):
+            found = self.files.get(os.fsencode(path))
+            if found is None or found.mode == _MODULE:
                 return None
-        content = self._objects.read(found.name)
-        if found.mode != _LINK:
-            return content
-        target = os.path.normpath(os.path.join(os.path.dirname(path), os.fsdecode(content)))
-        return self.read(target) if target != path and not target.startswith("..") else None
+            content = self._content(path, found)
+            if found.mode != _LINK or content is None:
+                return content
+            path = os.path.normpath(os.path.join(os.path.dirname(path), os.fsdecode(content)))
+        return None
+
+    def _content(self, path: str, found: File) -> bytes | None:
+        """What a file holds, or where a symlink leads; None where it is gone."""
+        if self._objects is not None:
+            return self._objects.read(found.name)
+        try:
+            return os.fsencode(os.readlink(self.root / path)) if found.mode == _LINK else (self.root / path).read_bytes()
+        except OSError:
+            return None
 
     def children(self, folder: str) -> tuple[set[bytes], set[bytes]]:
         """The names of files and of folders in a folder."""

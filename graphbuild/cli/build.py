@@ -182,9 +182,9 @@ def new_world(
 
 
 def _sandbox(identity: Identity, folder: Path) -> ClosableSandbox:
-    from graphbuild.sandbox.sandbox import BubblewrapSandbox
+    from graphbuild.sandbox.sandbox import LocalSandbox
 
-    return BubblewrapSandbox(identity, folder)
+    return LocalSandbox(identity, folder)
 
 
 @contextlib.contextmanager

@@ -100,15 +100,16 @@ def _recorded(opened: Session, labels: Sequence[Label], identity: Identity, opti
     graph = _graph(opened, known)
     with new_world(opened, graph, identity, {}, options, never) as world:
         found, missing = recorded(graph, world, workspace, graph.selected)
-    for label in labels:
-        if label in graph.targets or not _is_image(configured[label]):
+    every = [one for label in labels for one in _images_of(configured[label])]
+    for label in every:
+        if label in graph.targets:
             continue
         last = last_image(opened.store, workspace, Ref(label, "image"))
         if last is None:
             missing.append(label)
         else:
             found.append(RecordedImage(label, (), last[0], current=False, makers=last[1]))
-    order = {label: number for number, label in enumerate(labels)}
+    order = {label: number for number, label in enumerate(every)}
     return sorted(found, key=lambda image: order[image.label]), sorted(missing, key=order.__getitem__)
 
 
@@ -128,8 +129,11 @@ def _graph(opened: Session, labels: Sequence[Label]) -> Graph:
         return opened.analyze(able)
 
 
-def _is_image(target: Configured) -> bool:
-    return (target.rule.kind, target.rule.name) == ("output", "image")
+def _images_of(target: Configured) -> list[Label]:
+    """The labels of the images that a target makes: of an index, one of each platform."""
+    if (target.rule.kind, target.rule.name) != ("output", "image"):
+        return []
+    return [label for _, label in target.parts] or [target.label]
 
 
 def _held(search: Search, forms: Forms, image: RecordedImage) -> list[Held]:

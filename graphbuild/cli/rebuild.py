@@ -68,7 +68,10 @@ class Rebuild:
         if not data:
             sys.stderr.write(f"the build was killed by signal {-code}\n" if code < 0 else "")
             return Answer(code if code >= 0 else EXIT_FAILED)
-        answer = Answer(*marshal.loads(data))
+        try:
+            answer = Answer(*marshal.loads(data))
+        except (EOFError, ValueError, TypeError):  # killed while it answered
+            return Answer(EXIT_FAILED)
         _import(answer.modules)
         return answer
 

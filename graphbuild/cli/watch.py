@@ -180,37 +180,54 @@ def _utf8(path: bytes) -> str:
 
 
 class Command:
-    """The shell command of `--exec`; at most one runs."""
+    """The shell command of `--exec`; at most one runs. It is not waited for before its end: so long its process group's number is nobody else's."""
 
     def __init__(self, text: str | None) -> None:
         self._text = text
         self._running: subprocess.Popen[bytes] | None = None
+        self._said = False
 
     def start(self) -> None:
         """End the one that still runs, and start it anew."""
         if self._text is None:
             return
         self.end()
-        self._running = subprocess.Popen(["/bin/sh", "-c", self._text], stdin=subprocess.DEVNULL, start_new_session=True)
+        self._running, self._said = subprocess.Popen(["/bin/sh", "-c", self._text], stdin=subprocess.DEVNULL, start_new_session=True), False
 
     def look(self) -> None:
         """Say how it ended, if it did, and not well."""
-        if self._running is not None and (code := self._running.poll()) is not None:
-            self._running = None
-            if code:
+        if self._running is None or self._said:
+            return
+        ended = os.waitid(os.P_PID, self._running.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is not None:
+            self._said = True
+            if ended.si_status:
+                code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
                 sys.stderr.write(f"{clean(self._text or '')}: exit code {code}\n")
 
     def end(self) -> None:
-        """End it, and all that it started in its session."""
+        """End it, and all that it left running in its process group."""
         running, self._running = self._running, None
         if running is None:
             return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(running.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                running.wait(_PATIENCE)
-                return
+        until = time.monotonic() + _PATIENCE
+        _signal_group(running.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(_PATIENCE)
+        while time.monotonic() < until and _signal_group(running.pid, 0):
+            time.sleep(_STEP / 1000)
+        _signal_group(running.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(_PATIENCE)
+
+
+def _signal_group(leader: int, number: int) -> bool:
+    """Send it to all of a process group; whether there is anybody."""
+    try:
+        os.killpg(leader, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -9,11 +9,12 @@ import msgspec
 
 from graphbuild.engine.library import Library
 from graphbuild.image.model import History, ImageConfig, RootFs, encode, timestamp, to_oci
-from graphbuild.image.select import parse_platform, this_platform
+from graphbuild.image.select import parse_platform
 from graphbuild.store.images import StoredImage, StoredLayer
 from graphbuild.values.config import Config
 from graphbuild.values.digest import sha256
 from graphbuild.values.errors import mistake
+from graphbuild.values.platform import this_platform
 
 _NO_BYTES = sha256("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 
@@ -32,7 +33,7 @@ def import_tar(
     diff_id, tree = library.forms.take_tar(stream, source)
     if diff_id == _NO_BYTES:  # what a pipe gives whose other end failed; a tar without members is an image without files
         raise mistake(f"{source} is empty", hint="an archive of a root file system is wanted")
-    wanted = parse_platform(platform) if platform else this_platform()
+    wanted = parse_platform(platform or this_platform())
     config = msgspec.structs.replace(config, architecture=wanted.architecture, os=wanted.os, variant=wanted.variant or "")
     created = created_now()
     document: ImageConfig = msgspec.structs.replace(

@@ -100,8 +100,9 @@ class Workspace:
         declaration = self.declaration(label, place)
         cells = self._cells(declaration)
         wanted = _pairs(label.variant)
-        if platform := next((pair for pair in wanted if pair[0] == _PLATFORM), None):
-            wanted.remove(platform)
+        if said := next((pair for pair in wanted if pair[0] == _PLATFORM), None):
+            wanted.remove(said)
+            platform = (_PLATFORM, _platform(said[1], place))  # as everybody writes it: one label for one target
             cells = [_joined({*_pairs(cell), platform}) for cell in _cells(declaration)]
         chosen = [Label(label.package, label.name, cell) for cell in cells if wanted <= _pairs(cell)]
         if not chosen:
@@ -170,6 +171,9 @@ class Workspace:
             value = expand(declaration.value, variables, file, value_path, known)
         except ValueError as error:  # variables in a circle, or too long
             raise mistake(str(error), declaration.place) from None
+        if "manual" in common.tags and "manual" not in _tags(declaration):
+            where = SpecPath(file, (*path, "tags"))
+            raise mistake("`manual` is not for a variable or `select` to say", where, "patterns look for it before these mean anything")
         attributes = convert_attributes(value, rule, file=file, path=value_path)
         if rule.index and not said and len(platforms) > 1:
             parts = tuple((one, Label(label.package, label.name, _joined({*cell.items(), (_PLATFORM, one)}))) for one in platforms)
@@ -264,7 +268,7 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(pairs))
 
 
-def _platform(text: str, place: SpecPath) -> str:
+def _platform(text: str, place: SpecPath | None) -> str:
     try:
         return normal_platform(text)
     except ValueError as error:

@@ -5,7 +5,6 @@ themselves or thousands of others end in an error. An image that is alone is tak
 platform was asked for.
 """
 
-import platform as machine
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -26,31 +25,16 @@ from graphbuild.image.model import (
 from graphbuild.image.reference import parse_reference
 from graphbuild.image.source import Listed, parse_document, read_blob
 from graphbuild.values.errors import GraphbuildError, Problem, mistake
+from graphbuild.values.platform import VARIANTS, this_platform
 
 _DEEPEST = 8
 _REFERS = "vnd.docker.reference.type"  # BuildKit's mark of what is said about an image: no image itself
 _MOST = 1000
-_MACHINES = {
-    "x86_64": "amd64",
-    "aarch64": "arm64",
-    "armv7l": "arm",
-    "i686": "386",
-    "ppc64le": "ppc64le",
-    "s390x": "s390x",
-    "riscv64": "riscv64",
-}
-_ONLY_VARIANT = {"arm64": "v8", "arm": "v7", "amd64": "v1"}  # what a missing variant means (containerd's platforms)
 
 
 class _Candidate(msgspec.Struct, frozen=True):
     descriptor: Descriptor
     platform: Platform
-
-
-def this_platform() -> Platform:
-    """This machine's."""
-    name = machine.machine()
-    return Platform(_MACHINES.get(name, name), "linux")
 
 
 def parse_platform(text: str) -> Platform:
@@ -70,7 +54,7 @@ def select_manifest(files: Files, index: Index, reference: str, platform: str, s
         raise mistake(f"{source}: holds no image", hint="an index without manifests, or with attestations only")
     if wanted is None and len(leaves) == 1:
         return leaves[0].descriptor
-    fitting = _by_platform(leaves, wanted or this_platform())
+    fitting = _by_platform(leaves, wanted or parse_platform(this_platform()))
     if not fitting:
         raise _none(f"{source}: no image for {wanted or this_platform()}", sorted(str(leaf.platform) for leaf in leaves))
     if len(fitting) > 1 and not reference:
@@ -195,7 +179,7 @@ def _by_platform(leaves: Iterable[_Candidate], wanted: Platform) -> list[_Candid
 
 
 def _level(platform: Platform) -> int:
-    variant = platform.variant or _ONLY_VARIANT.get(platform.architecture, "v0")
+    variant = platform.variant or VARIANTS.get(platform.architecture, "v0")
     digits = variant.removeprefix("v").partition(".")[0]
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 4 else 0
 

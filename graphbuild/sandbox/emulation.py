@@ -107,21 +107,25 @@ def _interpreter(qemu: str) -> str | None:
     """QEMU for an architecture; one that needs no libraries, for where it runs there are others."""
     for name in (f"qemu-{qemu}-static", f"qemu-{qemu}"):
         found = shutil.which(name, path=os.environ.get("PATH", os.defpath))
-        if found and _is_static(found):
-            return os.path.realpath(found)
+        if found and _is_static(found) and ":" not in (real := os.path.realpath(found)):  # which ends a field of the register
+            return real
     return None
 
 
 def _is_static(path: str) -> bool:
-    with open(path, "rb") as file:
-        start = file.read(64)
-        if len(start) < 64 or start[:5] != b"\x7fELF\x02":
-            return False
-        (offset,) = struct.unpack_from("<Q", start, 32)
-        size, count = struct.unpack_from("<HH", start, 54)
-        file.seek(offset)
-        headers = file.read(size * count)
-    return all(struct.unpack_from("<I", headers, size * number)[0] != _PT_INTERP for number in range(count))
+    """Whether it is a program of 64 bits, little-endian, that names no interpreter. False for what cannot be read, or is damaged."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(64)
+            if start[:6] != b"\x7fELF\x02\x01":
+                return False
+            (offset,) = struct.unpack_from("<Q", start, 32)
+            size, count = struct.unpack_from("<HH", start, 54)
+            file.seek(offset)
+            headers = file.read(size * count)
+        return all(struct.unpack_from("<I", headers, size * number)[0] != _PT_INTERP for number in range(count))
+    except (OSError, ValueError, struct.error):
+        return False
 
 
 def _register(architecture: Architecture, program: str) -> bool:
@@ -131,7 +135,7 @@ def _register(architecture: Architecture, program: str) -> bool:
     line = f":graphbuild-{architecture.qemu}:M::{escaped[0]}:{escaped[1]}:{program}:OCF"
     try:
         kernel.mount(b"binfmt_misc", os.fsencode(_REGISTER), b"binfmt_misc", 0)
-        (_REGISTER / "register").write_text(line, encoding="ascii")
+        (_REGISTER / "register").write_bytes(os.fsencode(line))
     except OSError:
         return False
     return True

@@ -21,12 +21,12 @@ from graphbuild.sandbox.scaffold import Scaffold
 from graphbuild.values.errors import GraphbuildError, Problem, lacking, mistake
 from graphbuild.values.platform import oci_architecture
 
-__all__ = ["BindMount", "BubblewrapSandbox", "Job", "Limits", "Outcome", "Sandbox", "SecretFile", "Tmpfs"]
+__all__ = ["BindMount", "Job", "Limits", "LocalSandbox", "Outcome", "Sandbox", "SecretFile", "Tmpfs"]
 
 _SAYS_NOTHING = "it said nothing"
 
 
-class BubblewrapSandbox:
+class LocalSandbox:
     """The sandbox of one build."""
 
     def __init__(self, identity: Identity, folder: Path, *, contained: bool | None = None) -> None:

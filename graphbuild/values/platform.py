@@ -5,11 +5,13 @@ import re
 
 _TEXT = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-_SAME = {"linux/arm64/v8": "linux/arm64", "linux/amd64/v1": "linux/amd64"}  # what a missing variant means
+# The variant that is meant where none is said, and how the two are written (containerd's `platforms.Normalize`).
+VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
+_SAME = {"linux/amd64/v1": "linux/amd64", "linux/arm": "linux/arm/v7", "linux/arm64/v8": "linux/arm64"}
 
 
 def normal_platform(text: str) -> str:
-    """A platform without a variant that goes without saying. ValueError for what is no platform of Linux."""
+    """A platform as everybody writes it, with a variant only where it does not go without saying. ValueError for what is no platform of Linux."""
     if not _TEXT.fullmatch(text):
         raise ValueError(f"{text!r} is not a platform")
     if not text.startswith("linux/"):
@@ -32,4 +34,4 @@ def oci_architecture() -> str:
 
 
 def this_platform() -> str:
-    return f"linux/{oci_architecture()}"
+    return normal_platform(f"linux/{oci_architecture()}")

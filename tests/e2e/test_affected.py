@@ -144,6 +144,20 @@ def test_what_is_new_and_what_is_gone(workspaces: Callable[..., Workspace]):
     assert '"gone": ["//svc/three:code", "//svc/three:conf", "//svc/three:image"]' in said
 
 
+def test_links_that_lead_in_a_circle_hold_nothing(workspaces: Callable[..., Workspace]):
+    ws = written(workspaces("ws"))
+    (ws.root / "a.yaml").symlink_to("b.yaml")
+    (ws.root / "b.yaml").symlink_to("a.yaml")
+    (ws.root / "circle").mkdir()
+    (ws.root / "circle/build.yaml").write_text("extends: //a.yaml\nbases: {b: scratch}\n")
+    repository(ws)
+    (ws.root / "a.yaml").unlink()
+    (ws.root / "a.yaml").write_text("vars: {}\n")
+    done = ws.ok("affected", "--since", "HEAD")
+    assert "//circle:b" in done.out
+    assert "no file 'a.yaml' to extend" in done.err
+
+
 def test_mistakes(workspaces: Callable[..., Workspace]):
     ws = written(workspaces("ws"))
     assert "git" in ws.fails("affected", "--since", "HEAD", code=2)

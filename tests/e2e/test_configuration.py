@@ -321,3 +321,11 @@ def test_templates_on_templates_are_put_together_once(workspaces: Callable[..., 
     ws.ok("check")
     ws.write({"t15_0.yaml": "extends: [//t16_0.yaml]\n", "t16_0.yaml": "extends: [//t17_0.yaml]\n", "t17_0.yaml": "vars: {}\n"})
     assert "more than 16 deep" in ws.fails("check", code=2)
+
+
+def test_whether_a_target_is_manual_is_known_before_variables(workspaces: Callable[..., Workspace]):
+    """A pattern would choose it all the same."""
+    spec = 'vars: {x: "1"}\nbases: {b: {scratch: {}, tags: {select: {x=1: [manual], default: []}}}}\n'
+    said = written(workspaces, {"build.yaml": spec}).fails("check", code=2)
+    assert said.startswith("build.yaml:2:")
+    assert "`manual` is not for a variable or `select` to say" in said

@@ -6,6 +6,8 @@ import shutil
 import pytest
 from workspaces import BASE, Workspace, spec_of, tar_of
 
+from graphbuild.values.platform import this_platform
+
 SITE = "venv/lib/python3.11/site-packages"
 
 
@@ -88,6 +90,24 @@ def test_a_list(shop: Workspace):
     assert image["digest"] == json.loads(shop.ok("image", "inspect", "shop/old:1").out)[0]["Id"]
     assert [layer["target"] for layer in image["layers"]] == ["//:old-base", "//:old-files"]
     assert image["current"]
+
+
+def test_of_an_index_each_image_is_searched(ws: Workspace):
+    ws.write(
+        {
+            "base.tar": tar_of({"var/lib/dpkg/status": status(libssl3="3.0.14-1")}),
+            "build.yaml": spec_of(
+                bases={"base": {"tar": "base.tar"}},
+                outputs={"web": {"from": "base", "platforms": ["linux/amd64", "linux/arm64"], "image": {}}},
+            ),
+        }
+    )
+    parts = ["//:web[platform=linux/amd64]", "//:web[platform=linux/arm64]"]
+    assert json.loads(ws.ok("images", "--format", "json").out) == {"images": [], "not_built": parts}
+    ws.run()
+    assert found(ws, "--containing", "libssl3") == {
+        part: {"deb:libssl3 3.0.14-1": part.replace("web", "base").removesuffix(f"[platform={this_platform()}]")} for part in parts
+    }
 
 
 def test_packages_by_version(shop: Workspace):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from peers import docker_engine
 from registry_server import RegistryServer
-from workspaces import Workspace, manifest
+from workspaces import BASE, Workspace, manifest
 
 from graphbuild.values.platform import this_platform
 
@@ -259,3 +259,29 @@ def test_the_same_whatever_machine_it_is_built_on(ws: Workspace):
     ws.ok("run", "--no-cache")
     assert manifest(ws.root / "dist/web") == first
     assert sorted(map(platform, turned)) == sorted((HERE, OTHER))
+
+
+def test_other_tags_of_an_index_affect_nothing(ws: Workspace):
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *identity, *words], cwd=ws.root, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    ws.write({"build.yaml": SPEC.replace("example/web:1", "example/web:2").replace("dist/web", "dist/other")})
+    assert ws.ok("affected", "--since", "HEAD").out == ""
+    ws.write({"bin-arm64": "other"})
+    assert "//:web\n" in ws.ok("affected", "--since", "HEAD").out
+
+
+def test_a_shell_opens_in_this_machines_image_of_an_index(workspaces: Callable[..., Workspace]):
+    ws = workspaces("ws")
+    ws.write({"build.yaml": BASE + f"outputs: {{web: {{from: base, platforms: [{OTHER}, {HERE}], image: {{}}}}}}\n"})
+    assert ws.ok("shell", "//:web", "--", "/bin/echo", "hi").out == "hi\n"
+
+
+def test_a_platform_of_a_label_has_one_name(ws: Workspace):
+    assert ws.ok("query", "//:web[platform=linux/arm64/v8]").out == "//:web[platform=linux/arm64]\n"
+    assert ws.ok("query", "//:web[platform=linux/arm]").out == "//:web[platform=linux/arm/v7]\n"
+    assert ws.fails("run", "//:web[platform=arm]", code=2).startswith("'arm' is not a platform\n")

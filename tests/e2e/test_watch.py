@@ -180,6 +180,21 @@ def test_what_nobody_looks_at_is_left_alone(ws: Workspace, watching: Callable[..
     watch.silent()
 
 
+def test_what_a_command_left_running_is_ended_too(ws: Workspace, watching: Callable[..., Watch]):
+    watch = watching(ws, ":taken", "--exec", "sleep 1000 & echo $! > server")
+    until = time.monotonic() + 10
+    while not (ws.root / "server").exists() or not (ws.root / "server").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    server = Path("/proc") / (ws.root / "server").read_text().strip()
+    time.sleep(0.5)  # the shell is gone, and was looked after
+    assert server.exists()
+    watch.end()
+    while server.exists() and " Z " not in (server / "stat").read_text():
+        assert time.monotonic() < until + 10
+        time.sleep(0.05)
+
+
 def test_a_command_after_each_good_build(ws: Workspace, watching: Callable[..., Watch]):
     watch = watching(ws, ":taken", "--exec", "cat dist/out/out >> log; exec sleep 1000")
     log = ws.root / "log"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from graphbuild.sandbox import namespace, overlay
 from graphbuild.sandbox.job import BindMount, Job, Limits, SecretFile, Tmpfs
-from graphbuild.sandbox.sandbox import BubblewrapSandbox
+from graphbuild.sandbox.sandbox import LocalSandbox
 from graphbuild.values.errors import GraphbuildError
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -117,7 +117,7 @@ def main():
         return
     base = sys.argv[1]
     contained = False if os.environ.get("WALLS") == "bubblewrap" else None
-    with contextlib.closing(BubblewrapSandbox(identity, Path(tempfile.mkdtemp(dir=base)), contained=contained)) as sandbox:
+    with contextlib.closing(LocalSandbox(identity, Path(tempfile.mkdtemp(dir=base)), contained=contained)) as sandbox:
         if sys.argv[2:]:  # one job whose streams are ours
             outcome = sandbox.run(make_job(json.loads(sys.argv[2]), Path(tempfile.mkdtemp(dir=base))), lambda _: None, lambda: False)
             sys.exit(outcome.exit_code)

@@ -2,11 +2,12 @@
 
 import os
 import struct
+from pathlib import Path
 
 import pytest
 from folders import FolderStack
 
-from graphbuild.sandbox import seccomp, stub
+from graphbuild.sandbox import emulation, seccomp, stub
 from graphbuild.sandbox.job import BindMount, Job, SecretFile, Tmpfs
 from graphbuild.sandbox.limits import Hierarchy, parse_hierarchies
 from graphbuild.sandbox.namespace import SubordinateRange, subordinate_range
@@ -206,3 +207,26 @@ def test_an_image_whose_proc_is_a_symlink_is_refused(tmp_path):
 def test_secrets_are_in_no_representation(stack, tmp_path):
     job = Job(stack, ("true",), tmp_path, mounts=(SecretFile(b"hunter2", "/s"),), secret_env=(("A", "hunter2"),))
     assert "hunter2" not in repr(job) + repr(job.mounts)
+
+
+# QEMU
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"#!/bin/sh\n",
+        b"\x7fELF\x02\x01" + b"\xff" * 58,
+        b"\x7fELF\x02\x01" + bytes(26) + b"\x40" + bytes(23) + b"\x38\0\x02" + bytes(5),
+    ],
+)
+def test_what_is_no_emulator_is_not_taken_for_one(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A file of that name on the way is damaged, or a script: the machine lacks QEMU, and nothing else is said."""
+    program = tmp_path / "qemu-loongarch64-static"
+    program.write_bytes(content)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(GraphbuildError, match="which is not installed") as caught:
+        emulation.prepare("loong64", root=True)
+    assert caught.value.exit_code == 36
