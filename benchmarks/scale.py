@@ -39,7 +39,11 @@ def large(scratch: Path, rounds: int, *, extends: int) -> list[Row]:
     """1,000 packages, 3,000 targets, 100,000 files. `extends` as the monorepo takes it."""
     root = scratch / f"monorepo-{extends}"
     monorepo.write(root, extends=extends)
-    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "-q", "-m", "all"]):
+    for words in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "gc.auto=0", "commit", "-q", "-m", "all"],
+    ):
         subprocess.run(["git", "-C", str(root), *words], check=True)
     build = _ours(scratch / f"store-{extends}")
     cold = run(build, root)

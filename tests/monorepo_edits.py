@@ -25,7 +25,7 @@ Reach = set[str]  # labels
 
 
 def git(root: Path, *words: str) -> str:
-    command = ["git", "-C", str(root), "-c", "user.name=n", "-c", "user.email=e@example.org", *words]
+    command = ["git", "-C", str(root), "-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "gc.auto=0", *words]
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
