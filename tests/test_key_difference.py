@@ -31,6 +31,8 @@ def test_of_a_config_its_members_are_named():
     after = (Field("config", '{"env":[["PORT","80"],["LOG","warning"]],"user":"1000","cmd":["sh","-c"]}'),)
     assert difference(before, after) == ["config.env: LOG changed, debug → warning", "config.user: 0 → 1000", "config.cmd: (none) → sh -c"]
     assert difference(before, (Field("config", "{"),)) == [f"config: {before[0].value} → {{"]
+    deep = '{"a":' * 10_000
+    assert difference((Field("signal", deep),), (Field("signal", "x"),)) == [f"signal: {deep[:200]}… → x"]
 
 
 def test_equal_keys_do_not_differ():

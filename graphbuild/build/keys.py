@@ -110,7 +110,7 @@ def _members(value: Any) -> dict[str, Any] | None:
     if isinstance(value, str) and value.startswith("{"):
         try:
             value = msgspec.json.decode(value)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):  # it may be of an image that others made
             return None
     return value if isinstance(value, dict) else None
 
