@@ -20,7 +20,7 @@ from graphbuild.spec.model import READ_FIRST, SECTIONS, BindMount, Common, Decla
 from graphbuild.spec.problem import suggest
 from graphbuild.spec.workspace import Settings
 from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
-from graphbuild.values.label import Label, is_within, parse_label
+from graphbuild.values.label import PLATFORM, Label, is_within, parse_label
 from graphbuild.values.platform import normal_platform, this_platform
 
 
@@ -33,8 +33,6 @@ class Packages(Protocol):
 
     def packages(self, under: str) -> Iterable[str]: ...
 
-
-_PLATFORM = "platform"  # of a label's variant: what it is built for
 
 Builtin = Callable[[str, str, str], str | None]  # (name, package, platform) → the value of a built-in variable
 
@@ -100,9 +98,9 @@ class Workspace:
         declaration = self.declaration(label, place)
         cells = self._cells(declaration)
         wanted = _pairs(label.variant)
-        if said := next((pair for pair in wanted if pair[0] == _PLATFORM), None):
+        if said := next((pair for pair in wanted if pair[0] == PLATFORM), None):
             wanted.remove(said)
-            platform = (_PLATFORM, _platform(said[1], place))  # as everybody writes it: one label for one target
+            platform = (PLATFORM, _platform(said[1], place))  # as everybody writes it: one label for one target
             cells = [_joined({*_pairs(cell), platform}) for cell in _cells(declaration)]
         chosen = [Label(label.package, label.name, cell) for cell in cells if wanted <= _pairs(cell)]
         if not chosen:
@@ -159,7 +157,7 @@ class Workspace:
         _visibility(declaration)  # a mistake in it is one even if nobody else names the target
         cell = dict(_pairs(label.variant))
         platforms = self._platforms(declaration)
-        said = cell.pop(_PLATFORM, "")
+        said = cell.pop(PLATFORM, "")
         platform = _platform(said, declaration.place) if said else platforms[0] if len(platforms) == 1 else self._platform
         variables = self._variables(label, declaration, cell, platform)
         known = variables.names()
@@ -176,7 +174,7 @@ class Workspace:
             raise mistake("`manual` is not for a variable or `select` to say", where, "patterns look for it before these mean anything")
         attributes = convert_attributes(value, rule, file=file, path=value_path)
         if rule.index and not said and len(platforms) > 1:
-            parts = tuple((one, Label(label.package, label.name, _joined({*cell.items(), (_PLATFORM, one)}))) for one in platforms)
+            parts = tuple((one, Label(label.package, label.name, _joined({*cell.items(), (PLATFORM, one)}))) for one in platforms)
             return Configured(label, declaration, rule, common, attributes, (), (), platform, parts)
         resolve = _Resolver(self, label, cell, declaration.place, platform)
         parents = tuple(resolve(text, "from") for text in common.from_)
@@ -190,11 +188,11 @@ class Workspace:
     def part(self, label: Label, platform: str) -> Label:
         """A label as it is for a platform: it says which, where that is not the one that all is built for, or where it would be an index."""
         variant = _pairs(label.variant)
-        if any(name == _PLATFORM for name, _ in variant):
+        if any(name == PLATFORM for name, _ in variant):
             return label
         if platform == self._platform and not self._is_index(self.declaration(label)):
             return label
-        return Label(label.package, label.name, _joined({*variant, (_PLATFORM, platform)}))
+        return Label(label.package, label.name, _joined({*variant, (PLATFORM, platform)}))
 
     def _platforms(self, declaration: Declaration) -> tuple[str, ...]:
         """The platforms that an output is built for: the command line's, or its own; () for what all is built for."""
@@ -217,7 +215,7 @@ class Workspace:
         platforms = self._platforms(declaration)
         if len(platforms) < 2 or self._is_index(declaration):
             return cells
-        return [_joined({*_pairs(cell), (_PLATFORM, platform)}) for cell in cells for platform in platforms]
+        return [_joined({*_pairs(cell), (PLATFORM, platform)}) for cell in cells for platform in platforms]
 
     def _variables(self, label: Label, declaration: Declaration, cell: Mapping[str, str], platform: str) -> Variables:
         said = declaration.common.get("vars")
@@ -250,7 +248,7 @@ class _Resolver:
             raise mistake(f"{label} is not visible to {self._label}", place, hint)
         if len(candidates) == 1:
             return candidates[0]
-        own = {*self._cell.items(), (_PLATFORM, self._platform)}
+        own = {*self._cell.items(), (PLATFORM, self._platform)}
         fitting = [found for found in candidates if all(pair in own for pair in _pairs(found.variant) - _pairs(label.variant))]
         if len(fitting) == 1:
             return fitting[0]
@@ -291,8 +289,8 @@ def _cells(declaration: Declaration) -> list[str]:
     if not declaration.common.get("matrix"):
         return [""]
     matrix = convert_matrix(declaration.common["matrix"], file=declaration.file, path=(*declaration.path, "matrix"))
-    if any(name == _PLATFORM for name, _ in matrix):
-        place = SpecPath(declaration.file, (*declaration.path, "matrix", _PLATFORM), key=True)
+    if any(name == PLATFORM for name, _ in matrix):
+        place = SpecPath(declaration.file, (*declaration.path, "matrix", PLATFORM), key=True)
         raise mistake("`platform` is no variable of a matrix", place, "say `platforms: […]` of an output")
     axes = [[(name, value) for value in values] for name, values in sorted(matrix)]
     return [_joined(combination) for combination in itertools.product(*axes)]

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from graphbuild.values.errors import GraphbuildError, mistake
-from graphbuild.values.label import Label
+from graphbuild.values.label import Label, without_platform
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<quoted>"[^"]*"|'[^']*')|(?P<word>[A-Za-z0-9_/@.:$~][A-Za-z0-9_/@.:$~*+-]*(?:\[[^\]]*\])?)|(?P<sign>[()^+,=-])|(?P<wrong>\S))"""
@@ -267,11 +267,11 @@ class _Evaluation:
 
     def _rdeps(self, call: Call, names: dict[str, Labels]) -> Labels:
         universe = _reached(self._set(call, 0, names), self._world.needs, None)
-        return _reached(self._set(call, 1, names) & universe, self._users(universe), _depth(call, 2))
+        return _reached(_for_any_platform(self._set(call, 1, names), universe), self._users(universe), _depth(call, 2))
 
     def _allpaths(self, call: Call, names: dict[str, Labels]) -> Labels:
         below = _reached(self._set(call, 0, names), self._world.needs, None)
-        return _reached(self._set(call, 1, names) & below, self._users(below), None)
+        return _reached(_for_any_platform(self._set(call, 1, names), below), self._users(below), None)
 
     def _users(self, universe: Labels) -> Callable[[Label], Iterable[Label]]:
         users: dict[Label, list[Label]] = {}
@@ -295,6 +295,11 @@ class _Evaluation:
     def _matching(self, call: Call, names: dict[str, Labels], text: Callable[[Label], str]) -> Labels:
         pattern = _compiled(str(call.arguments[0]))
         return frozenset(label for label in self._set(call, 1, names) if pattern.search(text(label)))
+
+
+def _for_any_platform(labels: Labels, universe: Labels) -> Labels:
+    """Those of the universe that are the labels, also as they are for a platform: who names an index, or a base, means all of it."""
+    return frozenset(found for found in universe if found in labels or without_platform(found) in labels)
 
 
 def _depth(call: Call, index: int) -> int | None:

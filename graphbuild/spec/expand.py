@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from graphbuild.spec.convert import Path
 from graphbuild.spec.problem import suggest
 from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, clipped, mistake
@@ -82,7 +84,8 @@ class _Expansion:
         if not self.problems:
             names = dict.fromkeys(name for case in cases for name, _ in _conditions(case))
             now = ", ".join(f"{name} is {self._variables(name)!r}" for name in names)
-            self.problems.append(Problem("no case of `select` holds", SpecPath(self._file, inside), f"{now}: add a case, or a `default`"))
+            hint = f"{now}: add a case, or a `default`" if now else "add a case, or a `default`"
+            self.problems.append(Problem("no case of `select` holds", SpecPath(self._file, inside), hint))
         return None
 
     def _holds(self, case: str, where: SpecPath) -> bool:
@@ -120,7 +123,9 @@ class _Expansion:
         except KeyError:
             hint = suggest(name, self._known) or f"declare it in `vars`, or write ${name} or $${{{name}}} where the shell is to expand it"
             self._wrong(f"unknown variable {clipped(name)}", where, hint)
-            return ""
+        except GraphbuildError as error:  # a built-in that has no value here
+            self.problems.extend(msgspec.structs.replace(problem, place=problem.place or where) for problem in error.problems)
+        return ""
 
     def _wrong(self, message: str, where: SpecPath, hint: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:

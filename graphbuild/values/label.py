@@ -8,6 +8,8 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _PACKAGE = re.compile(r"[^:\[\]\\\x00-\x1f]*")
 _MATRIX = re.compile(r"[A-Za-z0-9_.+-]+=[^,\[\]=]*(,[A-Za-z0-9_.+-]+=[^,\[\]=]*)*")
 
+PLATFORM = "platform"  # of a variant: what the target is built for, where that needs to be said
+
 
 class Label(msgspec.Struct, frozen=True, order=True, gc=False):
     """`package` is a folder relative to the workspace ("" is the root), `variant` a matrix cell (`py=3.11,os=a`) or ""."""
@@ -19,6 +21,14 @@ class Label(msgspec.Struct, frozen=True, order=True, gc=False):
     def __str__(self) -> str:
         suffix = f"[{self.variant}]" if self.variant else ""
         return f"//{self.package}:{self.name}{suffix}"
+
+
+def without_platform(label: Label) -> Label:
+    """The label as it is written for any platform."""
+    if PLATFORM not in label.variant:
+        return label
+    pairs = [pair for pair in label.variant.split(",") if not pair.startswith(f"{PLATFORM}=")]
+    return Label(label.package, label.name, ",".join(pairs))
 
 
 def parse_label(text: str, package: str) -> Label:

@@ -329,3 +329,11 @@ def test_whether_a_target_is_manual_is_known_before_variables(workspaces: Callab
     said = written(workspaces, {"build.yaml": spec}).fails("check", code=2)
     assert said.startswith("build.yaml:2:")
     assert "`manual` is not for a variable or `select` to say" in said
+
+
+@pytest.mark.parametrize("said", ["'${env.NOPE}'", "{select: {env.NOPE=1: a, default: b}}"])
+def test_a_variable_of_the_environment_that_is_not_there_is_told_where_it_is_asked_for(workspaces: Callable[..., Workspace], said: str):
+    ws = written(workspaces, {"build.yaml": f"bases: {{b: scratch}}\nsteps:\n  s: {{from: b, run: x, user: {said}}}\n"})
+    told = ws.fails("check", code=2)
+    assert told.startswith("build.yaml:3:")
+    assert "the environment has no NOPE" in told

@@ -285,3 +285,13 @@ def test_a_platform_of_a_label_has_one_name(ws: Workspace):
     assert ws.ok("query", "//:web[platform=linux/arm64/v8]").out == "//:web[platform=linux/arm64]\n"
     assert ws.ok("query", "//:web[platform=linux/arm]").out == "//:web[platform=linux/arm/v7]\n"
     assert ws.fails("run", "//:web[platform=arm]", code=2).startswith("'arm' is not a platform\n")
+
+
+def test_a_query_finds_who_stands_on_a_target_for_another_platform(workspaces: Callable[..., Workspace]):
+    ws = workspaces("ws")
+    outputs = (
+        f"outputs: {{web: {{from: b, platforms: [{HERE}, {OTHER}], image: {{}}}}, far: {{from: b, platforms: [{OTHER}], image: {{}}}}}}\n"
+    )
+    ws.write({"build.yaml": f"bases: {{b: scratch}}\n{outputs}tests: {{t: {{from: web, check: {{config: {{user: root}}}}}}}}\n"})
+    assert ws.ok("query", "tests(rdeps(//..., //:web))").out == "//:t\n"
+    assert {"//:far", "//:web", "//:t"} <= set(ws.ok("query", "rdeps(//..., //:b)").out.split())
