@@ -30,7 +30,7 @@ class Exports:
         except OSError:
             return f"{destination.name} was not written by this store's builds"
         if note[:32] != stamp:
-            return f"{destination.name} is of another build"
+            return f"{destination.name} holds what another build made"
         return "" if note[32:] == looks else f"{destination.name} was changed by someone else"
 
     def known(self, destination: Path) -> bool:

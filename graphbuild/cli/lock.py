@@ -48,13 +48,19 @@ def _asked(opened: Session, options: Any) -> tuple[list[str], Refresh]:
     try:
         refresh = refresh_of(names, entries, rules) if names else Refresh(everything=True)
     except GraphbuildError:
-        own = {label.name for label in opened.project.workspace.labels(opened.project.package)}
+        own = _own_names(opened)
         short = [name for name in names if name in own]  # a label of this package may come without its colon
         if not short:
             raise
         rest = [name for name in names if name not in own]
         return [*labels, *short], refresh_of(rest, entries, rules) if rest else Refresh(everything=True)
     return labels, refresh
+
+
+def _own_names(opened: Session) -> set[str]:
+    """The names of this package's targets; none where the folder is no package."""
+    workspace, package = opened.project.workspace, opened.project.package
+    return {label.name for label in workspace.labels(package)} if package in workspace.packages(package) else set()
 
 
 def _radius(opened: Session) -> Blast:

@@ -23,6 +23,8 @@ from graphbuild.values.errors import GraphbuildError, Problem, SpecPath, mistake
 from graphbuild.values.label import PLATFORM, Label, is_within, parse_label
 from graphbuild.values.platform import normal_platform, this_platform
 
+_NO_PACKAGE = "a build.yaml says what there is to build: docs/tutorial.md begins with one"
+
 
 class Packages(Protocol):
     """Where packages come from."""
@@ -116,9 +118,11 @@ class Workspace:
             declared = self._declared[label.package] = {declaration.name: declaration for declaration in targets}
         if label.name in declared:
             return declared[label.name]
-        names = list(declared)
-        near = suggest(label.name, names)
-        hint = near or (f"targets there: {', '.join(names[:8])}" if names else "the package declares no targets")
+        listed = f"targets there: {', '.join(list(declared)[:8])}" if declared else "the package declares no targets"
+        if label.name == label.package.rpartition("/")[2]:  # most likely nobody wrote the name
+            hint = f"//{label.package} is short for //{label.package}:{label.name}; {listed}"
+        else:
+            hint = suggest(label.name, declared) or listed
         raise mistake(f"no target {label.name!r} in package //{label.package}", place, hint)
 
     def configure(self, label: Label) -> Configured:
@@ -131,8 +135,8 @@ class Workspace:
     def _spec(self, package: str, place: SpecPath | None = None) -> PackageSpec:
         spec = self._packages.load(package)
         if spec is None:
-            hint = suggest(package, [f"{name}" for name in self._packages.packages("")])
-            hint = hint or ("" if package else "a build.yaml says what there is to build: docs/tutorial.md begins with one")
+            there = [f"//{name}" for name in self._packages.packages("")]
+            hint = (package and suggest(f"//{package}", there)) or (f"packages there are: {', '.join(there[:8])}" if there else _NO_PACKAGE)
             raise mistake(f"no package //{package}: there is no {package + '/' if package else ''}build.yaml", place, hint)
         return spec
 

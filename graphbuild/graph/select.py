@@ -67,7 +67,16 @@ def _parsed(pattern: str, package: str) -> Label:
     try:
         return parse_label(pattern, package)
     except ValueError as error:
-        raise mistake(str(error), hint="for example //web:app, :app, //web:all, //svc/..., -//x:y") from None
+        raise mistake(str(error), hint=_meant(pattern, package) or "for example //web:app, :app, //web:all, //svc/..., -//x:y") from None
+
+
+def _meant(pattern: str, package: str) -> str:
+    """The label of what reads like a path from here: `web/app:image`."""
+    absolute = f"//{package}/{pattern}" if package else f"//{pattern}"
+    try:
+        return f"did you mean '{parse_label(absolute, package)}'?" if "/" in pattern and not pattern.startswith("/") else ""
+    except ValueError:
+        return ""
 
 
 def closure_of(start: Iterable[T], needs: Callable[[T], Iterable[T]]) -> set[T]:

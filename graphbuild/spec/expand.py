@@ -94,7 +94,7 @@ class _Expansion:
             if not _VARIABLE.fullmatch(name) or wanted is None:
                 self._wrong(f"{clipped(case)} is no case of a `select`", where, _CASE_HINT)
                 return False
-            holds = self._value(name, where) == wanted and holds
+            holds = self._value(name, where, "declare it in `vars`, with the value that it has when nobody says one") == wanted and holds
         return holds
 
     def _text(self, value: str, where: Path) -> str:
@@ -109,7 +109,8 @@ class _Expansion:
             if not _VARIABLE.fullmatch(name):
                 self._wrong(f"{clipped(found[0])} is not a variable", place, "write $${ where the shell is to expand it")
                 return ""
-            expanded = self._value(name, place)
+            shell = f"declare it in `vars`, or write ${name} or $${{{name}}} where the shell is to expand it"
+            expanded = self._value(name, place, shell)
             self._left -= len(expanded)
             if self._left < 0:
                 raise mistake("variables expand to too much text", place, f"at most {MAX_EXPANDED >> 20} Mi characters")
@@ -117,12 +118,12 @@ class _Expansion:
 
         return _REFERENCE.sub(replace, value)
 
-    def _value(self, name: str, where: SpecPath) -> str:
+    def _value(self, name: str, where: SpecPath, otherwise: str) -> str:
+        """A variable's value; `otherwise` is the hint where there is none, and no other of nearly that name."""
         try:
             return self._variables(name)
         except KeyError:
-            hint = suggest(name, self._known) or f"declare it in `vars`, or write ${name} or $${{{name}}} where the shell is to expand it"
-            self._wrong(f"unknown variable {clipped(name)}", where, hint)
+            self._wrong(f"unknown variable {clipped(name)}", where, suggest(name, self._known) or otherwise)
         except GraphbuildError as error:  # a built-in that has no value here
             self.problems.extend(msgspec.structs.replace(problem, place=problem.place or where) for problem in error.problems)
         return ""

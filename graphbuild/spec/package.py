@@ -73,7 +73,9 @@ def _extends(value: Any, *, file: str, path: tuple[str, ...]) -> tuple[str, ...]
             named = workspace_path(text, file.rpartition("/")[0]) if isinstance(text, str) else ""
         except ValueError as error:
             raise mistake(str(error), place, "paths are relative to the package; // starts at the workspace root") from None
-        if not named.endswith((".yaml", ".yml")) or named == file:
+        if named == file:
+            raise mistake(f"{clipped(named)} extends itself", place, "name another file, or remove it")
+        if not named.endswith((".yaml", ".yml")):
             raise mistake(f"{clipped(str(text))} is no file to extend", place, hint)
         if named in found:
             raise mistake(f"{clipped(str(text))} is there twice", place, "remove one of them")

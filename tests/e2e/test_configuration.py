@@ -165,7 +165,7 @@ def test_what_can_be_extended(workspaces: Callable[..., Workspace]):
         "extends: /t.yaml": "is absolute",
         "extends: {}": "must be a file, or a list of files, not a map",
         "extends: [t.yaml, t.yaml]": "is there twice",
-        "extends: build.yaml": "is no file to extend",
+        "extends: build.yaml": "'build.yaml' extends itself",
         "extends: templates": "is no file to extend",
     }.items():
         assert said in written(workspaces, {"build.yaml": text + "\n"}).fails("check", code=2)
@@ -337,3 +337,14 @@ def test_a_variable_of_the_environment_that_is_not_there_is_told_where_it_is_ask
     told = ws.fails("check", code=2)
     assert told.startswith("build.yaml:3:")
     assert "the environment has no NOPE" in told
+
+
+def test_labels_that_are_nearly_right(workspaces: Callable[..., Workspace]):
+    ws = written(workspaces, {"svc/web/build.yaml": "bases: {image: scratch}\n"})
+    assert "did you mean '//svc/web:image'?" in ws.fails("run", "svc/web:image", code=2)
+    assert "//svc/web is short for //svc/web:web; targets there: image" in ws.fails("run", "//svc/web", code=2)
+    assert "did you mean '//svc/web'?" in ws.fails("run", "//svc/wep:image", code=2)
+    assert "'linux/aarch64': images call this architecture arm64" in ws.fails(
+        "run", "//svc/web:image", "--platform", "linux/aarch64", code=2
+    )
+    assert "there is no architecture 'arm65'" in ws.fails("run", "//svc/web:image", "--platform", "linux/arm65", code=2)

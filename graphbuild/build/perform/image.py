@@ -48,7 +48,7 @@ def prepare_image(action: Image, world: World) -> Prepared:
 
     def current(outputs: Outputs) -> str:
         reasons = [world.exports.outdated(world.place(export.path), stamp(export)) for export in action.exports]
-        reasons += [f"{tag.familiar} is another image" for tag in _other_tags(action, outputs, world)]
+        reasons += [f"{tag.familiar} names another image" for tag in _other_tags(action, outputs, world)]
         reasons += [reason for _, reason in _lacking(action, outputs, world)]
         return "; ".join(reason for reason in reasons if reason)
 
