@@ -33,7 +33,8 @@ class Watch:
     """A running `graphbuild watch`, and the lines it says."""
 
     def __init__(self, ws: Workspace, *words: str, **environment: str) -> None:
-        command = [*ws.prefix, sys.executable, "-m", "graphbuild", "watch", *words]
+        heard = ("env", "--default-signal=INT,HUP,TERM")  # also where the tests run in the background of a script, which ignores SIGINT
+        command = [*heard, *ws.prefix, sys.executable, "-m", "graphbuild", "watch", *words]
         places = {"GRAPHBUILD_STORE": str(ws.store), "PYTHONPATH": str(Path(__file__).parents[2])}
         self.root, self.said = ws.root, ""
         self.process = subprocess.Popen(
@@ -71,8 +72,11 @@ class Watch:
 
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(10)
-        self._thread.join()
+        try:
+            code = self.process.wait(10)
+        finally:
+            self.process.kill()
+            self._thread.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
         return code
