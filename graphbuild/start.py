@@ -14,10 +14,13 @@ from marshal import dumps, loads
 
 TYPE_CHECKING = False  # as type checkers read it; `typing` would take 5 ms
 if TYPE_CHECKING:
-    from graphbuild.values.certificate import Changed, Folder, Payload, Said
+    from typing import Any
+
+    from graphbuild.values.certificate import Certificate, Changed, Folder, Said
 
 VERSION = 4
 ABSENT = (-1, 0, 0, 0, 0)  # in place of a stat: the path was not there
+AMENDED = ".amended"  # after a certificate's path: what became of a few of its folders
 GARBAGE = 100_000  # objects between two looks for cycles: what is imported, and 50,000 files, are none
 _FEW = 5_000  # paths that are not worth a second process: it takes as long as 300 of them, and 2 ms
 
@@ -38,12 +41,12 @@ def _main() -> int:
     stale = None
     if not arguments or arguments[0] in ("run", "test", "dockerfile"):
         path = certificate_path(arguments)
-        payload = read_certificate(path)
-        changed = changed_paths(payload[0]) if payload else None
-        if payload and changed == [] and _say(payload[2]):
+        certificate = read_certificate(path)
+        changed = changed_paths(certificate[0]) if certificate else None
+        if certificate and changed == [] and _say(certificate[2]):
             return 0
-        if payload and changed:
-            stale = (path, payload, changed)
+        if certificate and changed:
+            stale = (path, certificate, changed)
     import gc
 
     gc.set_threshold(GARBAGE, 20, 20)
@@ -96,20 +99,33 @@ def certificate_path(arguments: list[str]) -> str:
     return os.path.join(store, "certificates", blake2b(identity, digest_size=20).hexdigest())
 
 
-def read_certificate(path: str) -> "Payload | None":
-    """What the certificate at `path` says; None when there is none, or it was of another environment."""
+def read_certificate(path: str) -> "Certificate | None":
+    """What the certificate at `path` says, as it was amended since; None when there is none, or it was of another environment."""
+    found = _read(path)
+    if found is None:
+        return None
+    digest, (folders, environment, said, token) = found
+    for name, value in environment:
+        if os.environ.get(name) != value:
+            return None
+    amendment = _read(path + AMENDED)
+    newer = amendment[1][1] if amendment and amendment[1][0] == digest else []
+    if newer:
+        names = {folder for folder, _, _ in newer}
+        folders = [folder for folder in folders if folder[0] not in names] + newer
+    return folders, environment, said, token, (digest, len(newer))
+
+
+def _read(path: str) -> "tuple[bytes, Any] | None":
+    """The digest of what was written at `path`, and what it was; None where there is nothing, or it is damaged."""
     try:
         with open(path, "rb") as file:
             data = file.read()
-        if blake2b(data[20:], digest_size=20).digest() != data[:20]:
-            return None
-        payload: Payload = loads(data[20:])
+        if blake2b(data[20:], digest_size=20).digest() == data[:20]:
+            return data[:20], loads(data[20:])
     except (OSError, ValueError, EOFError, TypeError):
-        return None
-    for name, value in payload[1]:
-        if os.environ.get(name) != value:
-            return None
-    return payload
+        pass
+    return None
 
 
 def changed_paths(folders: "list[Folder]") -> "Changed | None":

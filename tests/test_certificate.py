@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from graphbuild.build.certificate import certificate_of, write_certificate
+from graphbuild.build.certificate import certificate_of, refreshed_certificate, write_certificate
 from graphbuild.build.inputs import Inputs
 from graphbuild.rules.refs import Sources
 from graphbuild.start import changed_paths, read_certificate
+from graphbuild.values.certificate import AMENDED, Proof, Stale
 
 FOLDERS, FILES = 60, 100
 
@@ -84,3 +85,73 @@ def test_a_file_older_than_1970_is_as_good_as_any(root: Path):
     assert unchanged(path)
     os.utime(root / "files/00/7", ns=(-5, -4))
     assert not unchanged(path)
+
+
+def stale(path: str) -> Stale:
+    said = read_certificate(path)
+    assert said is not None
+    changed = changed_paths(said[0])
+    assert changed
+    return path, said, changed
+
+
+def looked_at_again(root: Path, path: str) -> Proof:
+    """What is to be written after those files that changed were looked at, and nothing else."""
+    while True:  # until what just changed is old enough to be certified
+        old = stale(path)
+        inputs = Inputs(root, root / "stat")
+        for name, _ in old[2]:
+            inputs.watch(Path(os.fsdecode(name)))
+        if proof := refreshed_certificate(old, inputs, ()):
+            return proof
+        time.sleep(0.01)
+
+
+def refresh(root: Path, path: str) -> str:
+    """Write it; returns where."""
+    proof = looked_at_again(root, path)
+    assert write_certificate(*proof)
+    return proof[0]
+
+
+def test_what_changed_in_a_few_folders_is_an_amendment(root: Path):
+    path = certificate(root)
+    before = Path(path).read_bytes()
+    for folder in (3, 40, 3):
+        content(root, folder)
+        assert not unchanged(path)
+        assert refresh(root, path) == path + AMENDED
+        assert unchanged(path)
+    assert Path(path).read_bytes() == before
+    content(root, 40)
+    assert not unchanged(path), "what was amended before is looked at, too"
+
+
+def test_many_amended_folders_become_a_certificate(root: Path):
+    path = certificate(root)
+    before = Path(path).read_bytes()
+    written = []
+    for folder in range(FOLDERS // 4):
+        content(root, folder)
+        written.append(refresh(root, path))
+        assert unchanged(path)
+    assert {path, path + AMENDED} == set(written)
+    assert Path(path).read_bytes() != before
+
+
+def test_a_damaged_amendment_and_one_of_another_certificate_count_as_none(root: Path):
+    path = certificate(root)
+    content(root, 3)
+    refresh(root, path)
+    amendment = Path(path + AMENDED)
+    whole = amendment.read_bytes()
+    for damaged in (b"", whole[:-1], whole[:30], whole[:-1] + bytes([whole[-1] ^ 1])):
+        amendment.write_bytes(damaged)
+        assert not unchanged(path)
+    amendment.write_bytes(whole)
+    assert unchanged(path)
+    content(root, 4)
+    certificate(root)
+    assert unchanged(path)
+    (root / "files/03/7").write_text("another")
+    assert [os.path.basename(name) for name, _ in stale(path)[2]] == [b"7"]

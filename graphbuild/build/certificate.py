@@ -15,8 +15,9 @@ from pathlib import Path
 
 from graphbuild.build.exports import output_paths
 from graphbuild.build.inputs import Inputs, Signature, Watched, signature
-from graphbuild.values.certificate import ABSENT, Folder, Payload, Said, Stale
+from graphbuild.values.certificate import ABSENT, AMENDED, Amendment, Changed, Folder, Payload, Proof, Said, Stale
 
+_AMENDED = 8  # of so many folders one may be amended, before all are written anew
 _SIGNATURE = struct.Struct("=5q")
 
 
@@ -38,37 +39,53 @@ def certificate_of(
     return _encoded((looked_at, sorted(environment.items()), said, token))
 
 
-def refreshed_certificate(stale: Stale, inputs: Inputs, outputs: Iterable[Path]) -> bytes | None:
-    """What holds after a part of a build was looked at again: all as it was, but for what changed and what was looked at.
+def refreshed_certificate(stale: Stale, inputs: Inputs, outputs: Iterable[Path]) -> Proof | None:
+    """What to write after a part of a build was looked at again: all is as it was, but for what changed and what was looked at.
 
-    Not where something is too fresh, or changed after it was compared: the old certificate is true still, and the next run looks again.
+    That is an amendment, while it is about few folders. None where something is too fresh, or changed after it was compared: the old
+    certificate is true still, and the next run looks again.
     """
-    _, (folders, environment, said, token), changed = stale
+    path, (folders, environment, said, token, (digest, amended)), changed = stale
     if inputs.racy or any(inputs.is_racy(sign) for _, sign in changed):
         return None
-    watched, written = inputs.watched, _by_folder(_outputs(outputs))
-    before: dict[bytes, dict[bytes, Signature]] = {name.rpartition(b"/")[0] + b"/": {} for name, _ in changed}
-    before |= {folder: {} for folder in (*watched, *written)}
-    untouched = [folder for folder in folders if folder[0] not in before]
+    now = _now(folders, changed, inputs.watched, _by_folder(_outputs(outputs)))
+    if now is None:
+        return None
+    earlier = [folder for folder in folders[len(folders) - amended :] if folder[0] not in now]
+    newer = earlier + _packed(now)
+    if len(newer) * _AMENDED < len(folders):
+        return _proof(path + AMENDED, (digest, newer))
+    untouched = [folder for folder in folders if folder[0] not in now]
+    return _proof(path, (untouched + _packed(now), environment, said, token))
+
+
+def _now(folders: Iterable[Folder], changed: Changed, watched: Watched, written: Watched) -> Watched | None:
+    """The folders in which something changed, was looked at or was written, as they are now; None if it changed again since."""
+    now: Watched = {name.rpartition(b"/")[0] + b"/": {} for name, _ in changed}
+    now |= {folder: {} for folder in (*watched, *written)}
     for folder, joined, packed in folders:
-        if folder in before:
-            before[folder] |= zip(joined.split(b"\0"), _SIGNATURE.iter_unpack(packed), strict=False)
+        if folder in now:
+            now[folder] |= zip(joined.split(b"\0"), _SIGNATURE.iter_unpack(packed), strict=False)
     known = dict(changed)
     for folder, names in watched.items():
         for name, sign in names.items():
-            old = before[folder].get(name)
-            if old not in (None, sign or ABSENT) and folder + name not in known:
+            if now[folder].get(name) not in (None, sign or ABSENT) and folder + name not in known:
                 return None
     for name, sign in changed:
         folder, slash, base = name.rpartition(b"/")
-        before[folder + slash][base] = sign
+        now[folder + slash][base] = sign
     for newer in (watched, written):
         for folder, names in newer.items():
-            before[folder] |= {name: sign or ABSENT for name, sign in names.items()}
-    return _encoded((untouched + _packed(before), environment, said, token))
+            now[folder] |= {name: sign or ABSENT for name, sign in names.items()}
+    return now
 
 
-def _encoded(payload: Payload) -> bytes | None:
+def _proof(path: str, said: Payload | Amendment) -> Proof | None:
+    data = _encoded(said)
+    return (path, data) if data else None
+
+
+def _encoded(payload: Payload | Amendment) -> bytes | None:
     try:
         data = marshal.dumps(payload)
     except struct.error:  # a number beyond 63 bits, from a peculiar file system
@@ -93,8 +110,9 @@ def write_certificate(path: str, certificate: bytes) -> bool:
 
 def remove_certificate(path: str) -> None:
     """Forget it: whatever is built next is looked at in full."""
-    with contextlib.suppress(OSError):
-        os.unlink(path)
+    for name in (path, path + AMENDED):
+        with contextlib.suppress(OSError):
+            os.unlink(name)
 
 
 def _outputs(outputs: Iterable[Path]) -> list[str]:

@@ -29,6 +29,7 @@ from graphbuild.ui.progress import progress, wants_color
 from graphbuild.ui.summary import Results
 from graphbuild.ui.terminal import size_of
 from graphbuild.ui.together import Together
+from graphbuild.values.certificate import Proof
 from graphbuild.values.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, GraphbuildError, Problem
 from graphbuild.values.events import VERSION, BuildFinished, BuildStarted, Listener, Message
 from graphbuild.values.label import Label
@@ -99,7 +100,7 @@ def run(
                 proof = _certificate(certificate, options, opened, graph, result, results, part)
             _say(results, options.progress)
             if proof is not None:
-                write_certificate(certificate, proof)
+                write_certificate(*proof)
             return _exit_code(result)
         finally:
             opened.store.sweep()  # also when it failed: what fills the disk may be what it threw away
@@ -249,7 +250,7 @@ def _part(options: Any, opened: Session) -> Part | None:
     """The targets that matter, where the certificate of this command line nearly holds; None: all of them."""
     if options.stale is None or not _repeatable(options) or options.command not in ("run", "test") or options.dry_run:
         return None
-    path, (_, _, _, token), changed = options.stale
+    path, (_, _, _, token, _), changed = options.stale
     parts = read_parts(path, token)
     if parts is None:
         return None
@@ -258,8 +259,8 @@ def _part(options: Any, opened: Session) -> Part | None:
 
 def _certificate(
     path: str, options: Any, opened: Session, graph: Graph, result: Result, results: Summary, part: Part | None
-) -> bytes | None:
-    """What answers this command line from now on; None where only a build can. `part`: what alone was looked at again."""
+) -> Proof | None:
+    """What to write so that it answers this command line from now on; None where only a build can. `part`: what alone was looked at again."""
     if result.finished.status != "ok" or not _repeatable(options) or graph.warnings or volatile(graph):
         return None
     project = opened.project
@@ -269,7 +270,8 @@ def _certificate(
     if project.inputs.racy:
         return None
     token = write_parts(path, graph, project.inputs, map(os.fsencode, (*code_files(), str(opened.store.generation))))
-    return certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, results.unchanged(), token)
+    proof = certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, results.unchanged(), token)
+    return (path, proof) if proof else None
 
 
 def _repeatable(options: Any) -> bool:

@@ -25,7 +25,7 @@ from graphbuild.cli.session import Session
 from graphbuild.sandbox import kernel
 from graphbuild.start import certificate_path, changed_paths, read_certificate
 from graphbuild.ui.summary import Results
-from graphbuild.values.certificate import ABSENT, Changed, Payload
+from graphbuild.values.certificate import ABSENT, Certificate, Changed
 from graphbuild.values.errors import EXIT_BUG, EXIT_FAILED
 from graphbuild.values.events import Exported
 
@@ -117,24 +117,24 @@ class _Seeing:
         self._root: Path | None = None
         self._inputs: Inputs | None = None
         self._results = Results() if first else _Quiet()
-        self._payload: Payload | None = None
+        self._certificate: Certificate | None = None
         self._changed: Changed | None = None
 
     def build(self) -> int:
         path = certificate_path(sys.argv[1:])
-        self._payload = read_certificate(path)
-        self._changed = changed_paths(self._payload[0]) if self._payload else None
-        if self._payload and self._changed == []:
+        self._certificate = read_certificate(path)
+        self._changed = changed_paths(self._certificate[0]) if self._certificate else None
+        if self._certificate and self._changed == []:
             if self._first:
-                sys.stdout.write(self._payload[2][0])
-                sys.stderr.write(self._payload[2][1])
+                sys.stdout.write(self._certificate[2][0])
+                sys.stderr.write(self._certificate[2][1])
             return 0
-        self._options.stale = (path, self._payload, self._changed) if self._payload and self._changed else None
+        self._options.stale = (path, self._certificate, self._changed) if self._certificate and self._changed else None
         return perform(lambda options: build.run(options, meet=self._meet, results=self._results), self._options)
 
     def answer(self, code: int) -> Answer:
         modules = [name for name in sorted(set(sys.modules) - self._before) if self._may_share(sys.modules[name])]
-        known = unpacked(self._payload[0]) if self._payload and self._first else {}
+        known = unpacked(self._certificate[0]) if self._certificate and self._first else {}
         for path, sign in self._changed or ():
             folder, slash, name = path.rpartition(b"/")
             known.setdefault(folder + slash, {})[name] = None if sign == ABSENT else sign
