@@ -113,7 +113,7 @@ def read_certificate(path: str) -> "Certificate | None":
     if newer:
         names = {folder for folder, _, _ in newer}
         folders = [folder for folder in folders if folder[0] not in names] + newer
-    return folders, environment, said, token, (digest, len(newer))
+    return folders, environment, said, token, (digest, newer)
 
 
 def _read(path: str) -> "tuple[bytes, Any] | None":

@@ -33,7 +33,7 @@ def certificate(root: Path) -> str:
         inputs = Inputs(root, root / "stat")
         inputs.scan(Sources("", ("files",)))
         assert inputs.watch(root / "missing") is None
-        if (proof := certificate_of(inputs, (), root / "generation", {}, ("", "ok"))) and write_certificate(path, proof):
+        if (proof := certificate_of(path, inputs, (), root / "generation", {}, ("", "ok"))) and write_certificate(*proof):
             return path
         time.sleep(0.01)
 

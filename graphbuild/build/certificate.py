@@ -22,21 +22,22 @@ _SIGNATURE = struct.Struct("=5q")
 
 
 def certificate_of(
+    path: str,
     inputs: Inputs,
     outputs: Iterable[Path],
     generation: Path,
     environment: Mapping[str, str | None],
     said: Said,
     token: bytes = b"",
-) -> bytes | None:
-    """What to write; None while an input is too fresh to be told from a later change by its stat.
+) -> Proof | None:
+    """What to write at `path`; None while an input is too fresh to be told from a later change by its stat.
 
     `token` names the `build.parts` that go with it.
     """
     if inputs.racy:
         return None
     looked_at = _packed(inputs.watched) + _packed(_by_folder((*_outputs(outputs), *code_files(), str(generation))))
-    return _encoded((looked_at, sorted(environment.items()), said, token))
+    return _proof(path, (looked_at, sorted(environment.items()), said, token))
 
 
 def refreshed_certificate(stale: Stale, inputs: Inputs, outputs: Iterable[Path]) -> Proof | None:
@@ -51,8 +52,7 @@ def refreshed_certificate(stale: Stale, inputs: Inputs, outputs: Iterable[Path])
     now = _now(folders, changed, inputs.watched, _by_folder(_outputs(outputs)))
     if now is None:
         return None
-    earlier = [folder for folder in folders[len(folders) - amended :] if folder[0] not in now]
-    newer = earlier + _packed(now)
+    newer = [folder for folder in amended if folder[0] not in now] + _packed(now)
     if len(newer) * _AMENDED < len(folders):
         return _proof(path + AMENDED, (digest, newer))
     untouched = [folder for folder in folders if folder[0] not in now]
@@ -81,16 +81,11 @@ def _now(folders: Iterable[Folder], changed: Changed, watched: Watched, written:
 
 
 def _proof(path: str, said: Payload | Amendment) -> Proof | None:
-    data = _encoded(said)
-    return (path, data) if data else None
-
-
-def _encoded(payload: Payload | Amendment) -> bytes | None:
     try:
-        data = marshal.dumps(payload)
+        data = marshal.dumps(said)
     except struct.error:  # a number beyond 63 bits, from a peculiar file system
         return None
-    return blake2b(data, digest_size=20).digest() + data
+    return path, blake2b(data, digest_size=20).digest() + data
 
 
 def write_certificate(path: str, certificate: bytes) -> bool:

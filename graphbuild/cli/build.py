@@ -270,8 +270,7 @@ def _certificate(
     if project.inputs.racy:
         return None
     token = write_parts(path, graph, project.inputs, map(os.fsencode, (*code_files(), str(opened.store.generation))))
-    proof = certificate_of(project.inputs, places, opened.store.generation, project.builtins.named, results.unchanged(), token)
-    return (path, proof) if proof else None
+    return certificate_of(path, project.inputs, places, opened.store.generation, project.builtins.named, results.unchanged(), token)
 
 
 def _repeatable(options: Any) -> bool:
