@@ -5,6 +5,7 @@ removed on the way. Without a writable group, processes are bounded by RLIMIT_NP
 """
 
 import contextlib
+import errno
 import os
 import re
 import threading
@@ -17,6 +18,8 @@ import msgspec
 from graphbuild.sandbox.job import Limits
 
 _NAME = re.compile(r"graphbuild-(\d+)-\d+")
+_WAIT = 0.002
+_LONGEST = 5.0  # seconds
 
 
 class Hierarchy(msgspec.Struct, frozen=True):
@@ -86,16 +89,20 @@ def ran_out_of_memory(groups: Groups) -> bool:
 
 
 def remove(groups: Groups) -> None:
-    """Remove the groups; their processes are dead, but the kernel may take a moment to let go of them."""
+    """Remove the groups; their processes are killed, but a busy machine may take a while to let them die."""
+    limit = time.monotonic() + _LONGEST
     for folder in groups.folders:
-        for _ in range(50):
-            with contextlib.suppress(FileNotFoundError):
-                try:
-                    os.rmdir(folder)
-                except OSError:
-                    time.sleep(0.002)
-                    continue
-            break
+        while not _removed(folder) and time.monotonic() < limit:
+            time.sleep(_WAIT)
+
+
+def _removed(folder: str) -> bool:
+    """Also where nothing that we wait for would remove it."""
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        return error.errno != errno.EBUSY
+    return True
 
 
 def _text(path: str) -> str:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from container_engine import Engine
+from container_engine import Engine, parent_of
 
 from graphbuild.engine.containers.shelf import Shelf
 from graphbuild.store.store import Store
@@ -89,6 +89,24 @@ def test_nothing_is_left_and_nothing_is_stuck(engine: Engine):
     assert engine.ok("run", "--rm", "base", "echo", "well") == "well\n"
     words = [*engine.command()[:-1], "cache", "verify"]
     assert subprocess.run(words, env=engine.environment, check=True, capture_output=True).stdout == b"the store is intact\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: an ordinary user may make no control group to freeze")
+def test_who_led_a_command_into_a_paused_container_does_not_outlive_it(engine: Engine):
+    name = engine.ok("run", "-d", "--name", "cc", "base", "sleep", "1000").strip()
+    leads = subprocess.Popen(engine.command("exec", "cc", "sh", "-c", "echo in; exec sleep 1000"), env=engine.environment, stdout=-1)
+    assert leads.stdout is not None
+    with leads.stdout:
+        assert leads.stdout.readline() == b"in\n"
+    engine.ok("pause", "cc")
+    os.kill(
+        parent_of(parent_of(int(engine.inspect("cc", ".State.Pid")))), signal.SIGKILL
+    )  # the monitor: nobody else knows that it is paused
+    leads.kill()
+    leads.wait()
+    engine.ok("rm", "-f", "cc")
+    assert list(Path("/sys/fs/cgroup").rglob(f"graphbuild-container-{name[:32]}")) == []
+    engine.clean()
 
 
 def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -5,9 +5,8 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
-from container_engine import Engine, until
+from container_engine import Engine, parent_of, until
 
 LOOP = "trap 'exit 3' TERM; echo up; while true; do sleep 0.05; done"
 
@@ -53,10 +52,6 @@ def test_it_outlives_a_caller_that_is_killed(engine: Engine):
     caller.wait()
     assert engine.inspect("xx", ".State.Status") == "running"
     engine.ok("exec", "xx", "true")
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_what_is_left_when_the_monitor_or_the_first_process_is_killed(engine: Engine):

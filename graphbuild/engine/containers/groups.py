@@ -94,4 +94,5 @@ def remove(container: str, folders: Sequence[str] = ()) -> None:
     name = f"graphbuild-container-{container[:32]}"
     guessed = [f"{parent}/{name}" for controller in ("", "memory", "pids") for parent in limits.places(controller)]
     there = [folder for folder in {*folders, *guessed} if os.path.isdir(folder)]
+    thaw(there)  # whoever led a command into it stands still with it, and would for ever
     limits.remove(limits.Groups(tuple(there)))
