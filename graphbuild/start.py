@@ -14,6 +14,7 @@ from marshal import dumps, loads
 
 TYPE_CHECKING = False  # as type checkers read it; `typing` would take 5 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from graphbuild.values.certificate import Certificate, Changed, Folder, Said
@@ -22,8 +23,8 @@ VERSION = 4
 ABSENT = (-1, 0, 0, 0, 0)  # in place of a stat: the path was not there
 AMENDED = ".amended"  # after a certificate's path: what became of a few of its folders
 GARBAGE = 100_000  # objects between two looks for cycles: what is imported, and 50,000 files, are none
-_FEW = 5_000  # paths that are not worth a second process: it takes as long as 300 of them, and 2 ms
-
+_FEW = 5_000  # paths that are not worth one more process: it takes as long as 300 of them, and 2 ms
+_PROCESSES = 8  # and no more of them
 _MOST = 1_000  # changed paths that are worth listing
 
 
@@ -42,15 +43,12 @@ def _main() -> int:
     if not arguments or arguments[0] in ("run", "test", "dockerfile"):
         path = certificate_path(arguments)
         certificate = read_certificate(path)
-        changed = changed_paths(certificate[0]) if certificate else None
+        changed = changed_paths(certificate[0], _import) if certificate else None
         if certificate and changed == [] and _say(certificate[2]):
             return 0
         if certificate and changed:
             stale = (path, certificate, changed)
-    import gc
-
-    gc.set_threshold(GARBAGE, 20, 20)
-    _import_msgspec()
+    _import_main()
     from graphbuild.cli.main import main as cli
 
     code: int = cli(arguments, stale)
@@ -69,6 +67,22 @@ def _say(said: "Said") -> bool:
         return False
     sys.stderr.write(said[1])
     return True
+
+
+def _import_main() -> None:
+    import gc
+
+    gc.set_threshold(GARBAGE, 20, 20)
+    _import_msgspec()
+    import graphbuild.cli.main  # noqa: F401
+
+
+def _import() -> None:
+    """What every build takes, while others still look at what changed: half of the time of one with a single file."""
+    _import_main()
+    import graphbuild.cli.build
+    import graphbuild.cli.grammar
+    import graphbuild.cli.parser  # noqa: F401
 
 
 def _import_msgspec() -> None:
@@ -112,7 +126,7 @@ def read_certificate(path: str) -> "Certificate | None":
     newer = amendment[1][1] if amendment and amendment[1][0] == digest else []
     if newer:
         names = {folder for folder, _, _ in newer}
-        folders = [folder for folder in folders if folder[0] not in names] + newer
+        folders = newer + [folder for folder in folders if folder[0] not in names]  # what changed lately changes next, most likely
     return folders, environment, said, token, (digest, newer)
 
 
@@ -128,35 +142,63 @@ def _read(path: str) -> "tuple[bytes, Any] | None":
     return None
 
 
-def changed_paths(folders: "list[Folder]") -> "Changed | None":
-    """The paths whose stat is not what it was; None for too many. Many are looked at by two processes: threads would wait for each other."""
-    if sum(len(packed) for _, _, packed in folders) < 40 * _FEW:
+def changed_paths(folders: "list[Folder]", meanwhile: "Callable[[], object] | None" = None) -> "Changed | None":
+    """The paths whose stat is not what it was; None for too many.
+
+    Many are looked at by processes: threads would wait for each other. `meanwhile` is called as soon as one of them has found something.
+    """
+    paths = sum(len(packed) for _, _, packed in folders) // 40
+    processes = min(1 + paths // _FEW, len(os.sched_getaffinity(0)), _PROCESSES)
+    if processes < 2:
         return _differing(folders)
-    half = len(folders) // 2
-    reader, writer = os.pipe()
-    child = os.fork()  # no other thread runs yet
-    if not child:
-        try:
-            os.close(reader)
-            with open(writer, "wb") as pipe:
-                pipe.write(dumps(_differing(folders[half:])))
-        finally:
-            os._exit(0)
-    os.close(writer)
-    found = None
+    news, found_one = os.pipe()
+    lookers = [_Looker(folders[number::processes], found_one) for number in range(processes)]
+    os.close(found_one)
     try:
-        found = _differing(folders[:half])
+        if os.read(news, 1) and meanwhile:  # else all of them have ended
+            meanwhile()
+        answers = [looker.answer() for looker in lookers]
     finally:
-        if found is None:
-            os.kill(child, 9)  # its answer does not matter any more
-        with open(reader, "rb") as pipe:
+        os.close(news)
+        for looker in lookers:
+            looker.end()
+    found: Changed = []
+    for answer in answers:
+        if answer is None:
+            return None
+        found += answer
+    return found
+
+
+class _Looker:
+    """A process that looks at some of the folders, and writes a byte when it finds the first thing that changed."""
+
+    def __init__(self, folders: "list[Folder]", news: int) -> None:
+        self._reader, writer = os.pipe()
+        self._process = os.fork()  # no other thread runs yet
+        if not self._process:
+            try:
+                answer = dumps(_differing(folders, news))
+                with open(writer, "wb") as pipe:
+                    pipe.write(answer)
+            finally:
+                os._exit(0)
+        os.close(writer)
+
+    def answer(self) -> "Changed | None":
+        with open(self._reader, "rb", closefd=False) as pipe:
             answer = pipe.read()
-        os.waitpid(child, 0)
-    others = loads(answer) if found is not None and answer else None
-    return None if found is None or others is None else found + others
+        return loads(answer) if answer else None
+
+    def end(self) -> None:
+        """It is not needed any more."""
+        os.close(self._reader)
+        os.kill(self._process, 9)
+        os.waitpid(self._process, 0)
 
 
-def _differing(folders: "list[Folder]") -> "Changed | None":
+def _differing(folders: "list[Folder]", news: int = -1) -> "Changed | None":
+    """A byte is written to `news`, a descriptor, when there is a first one."""
     lstat = os.lstat
     found: Changed = []
     for folder, names, packed in folders:
@@ -171,6 +213,9 @@ def _differing(folders: "list[Folder]") -> "Changed | None":
                 continue
             if (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode) != known:
                 found.append((folder + name, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)))
+        if found and news >= 0:
+            os.write(news, b"!")
+            news = -1
         if len(found) > _MOST:
             return None
     return found

@@ -1,4 +1,4 @@
-"""The certificate of an unchanged build over so many paths that two processes look at them."""
+"""The certificate of an unchanged build over so many paths that several processes look at them."""
 
 import os
 import time
@@ -48,6 +48,21 @@ def test_it_holds_as_long_as_nothing_changes(root: Path):
     path = certificate(root)
     assert unchanged(path)
     assert unchanged(path)
+
+
+def test_the_first_thing_that_changed_is_told_and_nothing_else(root: Path):
+    path = certificate(root)
+    payload = read_certificate(path)
+    assert payload is not None
+    told: list[str] = []
+    assert changed_paths(payload[0], lambda: told.append("changed")) == []
+    assert told == []
+    for folder in (3, 30, 59):
+        content(root, folder)
+    changed = changed_paths(payload[0], lambda: told.append("changed"))
+    assert changed is not None
+    assert {os.fsdecode(name) for name, _ in changed} >= {f"{root}/files/{folder:02}/7" for folder in (3, 30, 59)}
+    assert told == (["changed"] if len(os.sched_getaffinity(0)) > 1 else [])
 
 
 def content(root: Path, folder: int) -> None:
