@@ -4,6 +4,7 @@ One thread owns the schedule, the results and the listener; workers only get an 
 thread lives as long as the build: the sandbox dies with the thread that started it.
 """
 
+import contextlib
 import os
 import queue
 import threading
@@ -18,10 +19,11 @@ from graphbuild.build.explain import reasons
 from graphbuild.build.keys import Fields, decode_fields, encode_fields, key_of
 from graphbuild.build.origins import line_of
 from graphbuild.build.perform import Prepared, prepare, reads_workspace, warm_up
+from graphbuild.build.turns import Turns
 from graphbuild.build.world import World
 from graphbuild.graph.analyze import Graph, Node
 from graphbuild.layers.cancel import Cancelled
-from graphbuild.rules.actions import exported, is_test, is_volatile
+from graphbuild.rules.actions import command_of, exported, is_test, is_volatile
 from graphbuild.rules.refs import Ref
 from graphbuild.schedule import Schedule, longest_chain
 from graphbuild.store.actions import LastRun, Outputs, Record
@@ -91,8 +93,9 @@ class Loop:
         self._jobs = world.settings.jobs
         self._fresh = fresh
         self._started = started
-        self._work: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[int, Prepared | None] | None] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[Event | tuple[int, Done] | Exception] = queue.SimpleQueue()
+        self._turns = Turns()
         self._threads: list[threading.Thread] = []
         self._running = 0
         self._counts = {"built": 0, "cached": others, "failed": 0, "skipped": 0}
@@ -141,27 +144,34 @@ class Loop:
                 self._skip([number, *self._schedule.stop()], "interrupted", running=number)
                 return
             node = self._nodes[number]
-            if not reads_workspace(node.action) and (done := self._hit(node)) is not None:
+            prepared = None if reads_workspace(node.action) else self._prepared(node)
+            if prepared is not None and (done := self._hit(node, prepared)) is not None:
                 self._end(number, done)
                 continue
             self._running += 1
             if len(self._threads) < self._running:
                 self._hire()
-            self._work.put(number)
+            self._work.put((number, prepared))
 
-    def _hit(self, node: Node) -> Done | None:
-        """The end of an action whose result is known and needs nothing more; None when a worker must look at it."""
+    def _prepared(self, node: Node) -> Prepared | None:
+        """What `prepare` says of an action for which it takes an instant; None where it fails: a worker meets that again and reports it."""
         try:
-            prepared = prepare(node.action, self._world)
+            return prepare(node.action, self._world)
         except GraphbuildError:
-            return None  # a worker meets it again and reports it
-        return self._cached(node, prepared, key_of(prepared.fields))
-
-    def _cached(self, node: Node, prepared: Prepared, key: Digest) -> Done | None:
-        if self._fresh(node.ref):
             return None
-        record = self._world.store.lookup(key)
-        if record is None or (prepared.current is not None and prepared.current(record.outputs)):
+
+    def _hit(self, node: Node, prepared: Prepared) -> Done | None:
+        """The end of an action whose result is known and needs nothing more; None when a worker must look at it."""
+        key = key_of(prepared.fields)
+        record = self._record(node, key)
+        return self._cached(node, prepared, key, record) if record else None
+
+    def _record(self, node: Node, key: Digest) -> Record | None:
+        """What the store knows of an action's result, if it may be used."""
+        return None if self._fresh(node.ref) else self._world.store.lookup(key)
+
+    def _cached(self, node: Node, prepared: Prepared, key: Digest, record: Record) -> Done | None:
+        if prepared.current is not None and prepared.current(record.outputs):
             return None
         label, action = str(node.ref.label), node.ref.action
         event = ActionFinished(label, action, "cached", str(key), size=record.outputs.size, saved=record.seconds, start=self._now())
@@ -182,10 +192,14 @@ class Loop:
 
     def _serve(self, worker: int) -> None:
         """A worker: performs what it is given until it is given None."""
-        while (number := self._work.get()) is not None:
+        while (given := self._work.get()) is not None:
+            number, prepared = given
             node = self._nodes[number]
+            performance = Performance(node, self, worker, prepared)
             try:
-                self._inbox.put((number, Performance(node, self, worker).done()))
+                with self._turns.turn() if command_of(node.action) is None else contextlib.nullcontext():
+                    done = performance.done()
+                self._inbox.put((number, done))
             except Exception as error:  # noqa: BLE001 - a bug: raised in the loop's thread, which would wait for us for ever
                 self._inbox.put(error)
 
@@ -239,10 +253,11 @@ class Loop:
 
 
 class Performance:
-    """One action in a worker thread: prepare, look up, wait for others who build the same, perform, record."""
+    """One action in a worker thread: prepare, wait for others who build the same, look up, perform, record. `prepared`: if it is already."""
 
-    def __init__(self, node: Node, loop: Loop, worker: int) -> None:
+    def __init__(self, node: Node, loop: Loop, worker: int, prepared: Prepared | None) -> None:
         self._node = node
+        self._prepared = prepared
         self._loop = loop
         self._world = loop._world  # noqa: SLF001 - a worker is the loop's own hand
         self._worker = worker
@@ -300,19 +315,15 @@ class Performance:
     def _performed(self) -> Done:
         if is_volatile(self._node.action):
             self._announce()  # preparing it is the work
-        prepared = prepare(self._node.action, self._world)
+        prepared = self._prepared or prepare(self._node.action, self._world)
         key = self._key = key_of(prepared.fields)
-        cached = self._cached(prepared, key)
-        if cached is not None:
-            return cached
         store = self._world.store
         with store.lock(key, self._world.cancelled, self._waits):
-            cached = self._cached(prepared, key)
-            if cached is not None:
+            record = self._loop._record(self._node, key)  # noqa: SLF001
+            if record and (cached := self._loop._cached(self._node, prepared, key, record)):  # noqa: SLF001
                 return cached
             self._announce()
             old = store.last(self._loop._workspace, str(self._node.ref))  # noqa: SLF001
-            record = None if self._fresh() else store.lookup(key)
             outputs, seconds = (record.outputs, record.seconds) if record else self._build(prepared, key)
             if prepared.deliver is not None:
                 self._reasons = (prepared.current(outputs),) if record and prepared.current else ()
@@ -334,9 +345,6 @@ class Performance:
                 return prepared.perform(self), time.monotonic() - begun
             finally:
                 self._log = None
-
-    def _cached(self, prepared: Prepared, key: Digest) -> Done | None:
-        return self._loop._cached(self._node, prepared, key)  # noqa: SLF001
 
     def _fresh(self) -> bool:
         return self._loop._fresh(self._node.ref)  # noqa: SLF001

@@ -116,11 +116,13 @@ def _parts(graph: Graph, inputs: Inputs, ours: Iterable[bytes]) -> Parts:
 def _paths(node: Node) -> Iterator[str]:
     """What of the workspace an action reads or writes: files, and folders with all below them."""
     yield from exported(node.action)
-    for sources in found_in(node.action, Sources):
-        patterns = [pattern.strip("/") for pattern in sources.patterns if not pattern.startswith("!")]
-        yield from ("/".join(filter(None, (sources.folder, start))) for start in starts(patterns))
-    yield from (file.path for file in found_in(node.action, WorkspaceFile))
-    yield from (folder.path for folder in found_in(node.action, Folder))
+    kinds: tuple[type[Sources | WorkspaceFile | Folder], ...] = (Sources, WorkspaceFile, Folder)
+    for found in found_in(node.action, kinds):
+        if isinstance(found, Sources):
+            patterns = [pattern.strip("/") for pattern in found.patterns if not pattern.startswith("!")]
+            yield from ("/".join(filter(None, (found.folder, start))) for start in starts(patterns))
+        else:
+            yield found.path
 
 
 def _owners(covers: Mapping[bytes, list[int]], path: bytes) -> Iterator[int]:

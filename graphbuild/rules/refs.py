@@ -61,13 +61,14 @@ def references(value: object) -> Iterator[Ref]:
     return found_in(value, Ref)
 
 
-def found_in(value: object, kind: type[T]) -> Iterator[T]:
-    """Every value of a kind inside an action, in field order, with repetitions."""
-    if isinstance(value, kind):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from found_in(item, kind)
-    elif isinstance(value, msgspec.Struct) and not isinstance(value, (Label, ConfigPatch, Config)):
-        for name in value.__struct_fields__:
-            yield from found_in(getattr(value, name), kind)
+def found_in(value: object, kind: type[T] | tuple[type[T], ...]) -> Iterator[T]:
+    """Every value of a kind (or of one of several) inside an action, in field order, with repetitions."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, kind):
+            yield value
+        elif isinstance(value, tuple):
+            waiting += reversed(value)
+        elif isinstance(value, msgspec.Struct) and not isinstance(value, (Label, ConfigPatch, Config)):
+            waiting += reversed(msgspec.structs.astuple(value))

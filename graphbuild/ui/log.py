@@ -8,11 +8,12 @@ Steps' output is not here but in files of its own; a failed step's last lines ar
 """
 
 import contextlib
+import functools
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from graphbuild.ui.text import clean, duration, size
@@ -22,6 +23,8 @@ from graphbuild.values.redact import redact
 FILE_BYTES = 10_000_000
 OLD_FILES = 5
 _SHORT = 2.0  # seconds: a build that is over by then keeps its lines for the end
+_AT_ONCE = 256  # events that are written in one go: the handler locks, and looks at the file, for each
+_LOGGED = (BuildStarted, ActionStarted, ActionWaiting, ActionFinished, Exported, Message, BuildFinished)
 
 
 class LogSink:
@@ -37,14 +40,13 @@ class LogSink:
         self._secrets = secrets
         self._bytes = file_bytes
         self._clock = clock
-        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._process = os.getpid()
+        self._queue: queue.SimpleQueue[tuple[float, Event] | None] = queue.SimpleQueue()  # what is said of them is formatted later
         self._thread: threading.Thread | None = None
 
     def handle(self, event: Event, now: float) -> None:
-        lines = [line for text in _lines(event) for line in redact(text, self._secrets).split("\n")]
-        if lines:
-            stamp = _stamp(self._clock())
-            self._queue.put("\n".join(f"{stamp} {os.getpid()} {clean(line)}" for line in lines))
+        if isinstance(event, _LOGGED):
+            self._queue.put((self._clock(), event))
         if self._thread is None and now >= _SHORT:
             self._start()
 
@@ -54,19 +56,41 @@ class LogSink:
     def close(self) -> None:
         """Returns when all is written."""
         self._queue.put(None)
-        if self._thread is None and not _append_directly(self._file, self._queue, self._bytes):
+        if self._thread is None and not _append_directly(self._file, self._records(), self._bytes):
             self._start()
         if self._thread is not None:
             self._thread.join()
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=_drain, args=(self._file, self._queue, self._bytes), name="log", daemon=True)
+        self._thread = threading.Thread(target=_drain, args=(self._file, self._records(), self._bytes), name="log", daemon=True)
         self._thread.start()
+
+    def _records(self) -> Iterator[str]:
+        """What is to be written, until the end is told: lines of all that has happened by then."""
+        ended = False
+        while not ended:
+            happened = [self._queue.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(happened) < _AT_ONCE:
+                    happened.append(self._queue.get_nowait())
+            ended = happened[-1] is None
+            if lines := [line for one in happened if one is not None for line in self._written(*one)]:
+                yield "\n".join(lines)
+
+    def _written(self, when: float, event: Event) -> Iterator[str]:
+        start = f"{_stamp(when)} {self._process}"
+        for text in _lines(event):
+            for line in redact(text, self._secrets).split("\n"):
+                yield f"{start} {clean(line)}"
 
 
 def _stamp(seconds: float) -> str:
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{whole}.{int(seconds * 1000) % 1000:03}Z"
+    return f"{_second(int(seconds))}.{int(seconds * 1000) % 1000:03}Z"
+
+
+@functools.lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _lines(event: Event) -> list[str]:
@@ -100,12 +124,12 @@ def _action_lines(event: ActionStarted | ActionWaiting | ActionFinished) -> list
     return lines
 
 
-def _append_directly(file: Path, records: queue.SimpleQueue[str | None], limit: int) -> bool:
+def _append_directly(file: Path, records: Iterable[str], limit: int) -> bool:
     """Append all records in one write. False, and nothing done, where the file must be rotated first."""
     try:
         if file.exists() and file.stat().st_size >= limit:
             return False
-        data = "".join(f"{record}\n" for record in iter(records.get, None)).encode("utf-8", "backslashreplace")
+        data = "".join(f"{record}\n" for record in records).encode("utf-8", "backslashreplace")
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -117,8 +141,8 @@ def _append_directly(file: Path, records: queue.SimpleQueue[str | None], limit: 
     return True
 
 
-def _drain(file: Path, records: queue.SimpleQueue[str | None], limit: int) -> None:
-    """The thread: records to the handler, until None. Keeps taking them when the log cannot be written."""
+def _drain(file: Path, records: Iterable[str], limit: int) -> None:
+    """The thread: records to the handler. Keeps taking them when the log cannot be written."""
     import logging
 
     from concurrent_log_handler import ConcurrentRotatingFileHandler
@@ -132,7 +156,7 @@ def _drain(file: Path, records: queue.SimpleQueue[str | None], limit: int) -> No
         handler.handleError = lambda record: None  # type: ignore[method-assign]  # noqa: ARG005 - it would print a traceback
     except OSError:
         pass
-    for record in iter(records.get, None):
+    for record in records:
         handler.handle(logging.LogRecord("graphbuild", logging.INFO, "", 0, record, None, None))
     with contextlib.suppress(OSError):  # what it could not write before, it writes now
         handler.close()
