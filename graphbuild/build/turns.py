@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-_PATIENCE = 0.002  # seconds: what takes longer reads, writes or hashes much, and can do so beside others
+_PATIENCE = 0.01  # seconds: what takes longer reads, writes or hashes much, and can do so beside others
 
 
 class Turns:
