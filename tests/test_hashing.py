@@ -1,13 +1,14 @@
-"""Hashing many files: what the second process does is what one would have done alone."""
+"""Hashing many files: what several processes do is what one would have done alone."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
-from graphbuild.build.hashing import hash_file, hash_files
-from graphbuild.layers.cancel import Cancelled
+from graphbuild.build.hashing import Hashing, Sized, hash_file
+from graphbuild.layers.cancel import Cancel, Cancelled, never
 
 COUNT = 8_000
 
@@ -24,15 +25,26 @@ def sized(folder: Path) -> list[tuple[bytes, int]]:
     return [(name, os.stat(os.path.join(os.fsencode(folder), name)).st_size) for name in sorted(os.listdir(os.fsencode(folder)))]
 
 
+def hash_files(folder: bytes, files: list[Sized], cancelled: Cancel = never) -> list[bytes]:
+    """In as many calls as a search would make."""
+    with Hashing(folder, cancelled) as hashing:
+        for start in range(0, len(files), 97):
+            hashing.add(files[start : start + 97])
+        return hashing.digests()
+
+
+def expected(folder: bytes, files: list[Sized]) -> list[bytes]:
+    return [blake3(Path(os.fsdecode(os.path.join(folder, name))).read_bytes()).digest() for name, _ in files]
+
+
 def children() -> list[str]:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
 
 def test_many_files_have_the_digests_of_their_content_in_order(many: Path):
     folder, files = os.fsencode(many), sized(many)
-    expected = [blake3(Path(os.fsdecode(os.path.join(folder, name))).read_bytes()).digest() for name, _ in files]
     before = children()
-    assert hash_files(folder, files) == expected
+    assert hash_files(folder, files) == expected(folder, files)
     assert children() == before
 
 
@@ -44,7 +56,26 @@ def test_a_file_that_is_missing_is_an_error_whichever_process_had_it(many: Path,
         hash_files(os.fsencode(many), files)
 
 
-def test_giving_up_ends_the_second_process_too(many: Path):
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a second processor: one alone starts no other process")
+def test_what_a_process_had_taken_when_it_was_killed_is_hashed_here(many: Path):
+    folder, files = os.fsencode(many), sized(many)
+    before = children()
+    with Hashing(folder) as hashing:
+        hashing.add(files)
+        started = set(children()) - set(before)
+        assert started
+        for process in started:
+            os.kill(int(process), signal.SIGKILL)
+        assert hashing.digests() == expected(folder, files)
+
+
+def test_more_pieces_than_a_pipe_holds_are_hashed_too(many: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("graphbuild.build.hashing._PIECE", 1)
+    folder, files = os.fsencode(many), sized(many)
+    assert hash_files(folder, files) == expected(folder, files)
+
+
+def test_giving_up_ends_the_other_processes_too(many: Path):
     before = children()
     with pytest.raises(Cancelled):
         hash_files(os.fsencode(many), sized(many), lambda: True)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import msgspec
 
+from graphbuild.build.digests import Digests
 from graphbuild.build.glob import Match, ignore_matcher, is_literal, literal_prefix, matcher
-from graphbuild.build.hashing import hash_files
 from graphbuild.build.statcache import StatCache
 from graphbuild.layers.cancel import Cancel, check, never
 from graphbuild.rules.refs import Sources
@@ -119,8 +119,8 @@ class Inputs:
         if not stat.S_ISREG(status.st_mode):
             raise mistake(f"{path} is not a regular file")
         folder, name = os.path.split(absolute)
-        with _reading():
-            return self._sources(folder, {name: signature(status)})[0]
+        found = {name: signature(status)}
+        return self._sources(folder, found, self.digests(folder, found))[0]
 
     def kind(self, path: str) -> Kind:
         """Whether a path of the workspace is a FILE, a DIRECTORY or a SYMLINK. GraphbuildError when it is none."""
@@ -153,30 +153,27 @@ class Inputs:
         folder = os.fsencode(self.root / sources.folder)
         chosen = matcher(sources.patterns)
         positive = [pattern.strip("/") for pattern in sources.patterns if not pattern.startswith("!")]
+        every = len(positive) == len(sources.patterns)
+        ignored = self._ignored(sources.folder)
         found: dict[bytes, Signature] = {}
-        for start in starts(positive):
-            self._refuse_links("/".join(part for part in (sources.folder, start) if part))
-            every = len(positive) == len(sources.patterns)
-            self._walk(folder, os.fsencode(start), chosen, self._ignored(sources.folder), found, all_below=every)
-        for pattern in positive:
-            name = os.fsencode(pattern)
-            if is_literal(pattern) and name not in found and not any(path.startswith(name + b"/") for path in found):
-                raise mistake(f"no such file or folder: {'/'.join(filter(None, (sources.folder, pattern)))}")
-        if not found:
-            raise mistake(f"nothing matches {', '.join(sources.patterns)} in //{sources.folder}")
-        return self._sources(folder, found)
+        with self._digesting(folder) as digests:
+            for start in starts(positive):
+                self._refuse_links("/".join(part for part in (sources.folder, start) if part))
+                for here in self._walk(folder, os.fsencode(start), chosen, ignored, all_below=every):
+                    found |= here
+                    digests.add(here)
+            for pattern in positive:
+                name = os.fsencode(pattern)
+                if is_literal(pattern) and name not in found and not any(path.startswith(name + b"/") for path in found):
+                    raise mistake(f"no such file or folder: {'/'.join(filter(None, (sources.folder, pattern)))}")
+            if not found:
+                raise mistake(f"nothing matches {', '.join(sources.patterns)} in //{sources.folder}")
+            return self._sources(folder, found, digests.all())
 
     def _walk(
-        self,
-        folder: bytes,
-        start: bytes,
-        chosen: Match,
-        ignored: Callable[[bytes, bool], bool] | None,
-        found: dict[bytes, Signature],
-        *,
-        all_below: bool,
-    ) -> None:
-        """Collect into `found` all that is chosen at or below `start` (relative to `folder`), as it is now.
+        self, folder: bytes, start: bytes, chosen: Match, ignored: Callable[[bytes, bool], bool] | None, *, all_below: bool
+    ) -> Iterator[dict[bytes, Signature]]:
+        """All that is chosen at or below `start` (relative to `folder`), as it is now, folder by folder.
 
         `all_below`: what is below a chosen folder is chosen, without asking.
         """
@@ -185,15 +182,16 @@ class Inputs:
             return
         if not stat.S_ISDIR(status.st_mode):
             if chosen(start):
-                found[start] = signature(status)
+                yield {start: signature(status)}
             return
+        note = self._note
         stack = [(start, all_below and chosen(start))]
         while stack:
             relative, whole = stack.pop()
             absolute = os.path.join(folder, relative) if relative else folder
             prefix = relative + b"/" if relative else b""
             names = self.watched.setdefault(absolute + b"/", {})
-            note = self._note
+            found: dict[bytes, Signature] = {}
             check(self._cancelled)
             with os.scandir(absolute) as entries:
                 for entry in entries:
@@ -209,6 +207,7 @@ class Inputs:
                             found[path] = sign
                         if is_folder:
                             stack.append((path, taken and all_below))
+            yield found
 
     def listing(self, folder: bytes) -> list[tuple[bytes, Seen]]:
         """The names in a folder, with what they are; each is noted."""
@@ -229,8 +228,9 @@ class Inputs:
 
     def digests(self, folder: bytes, found: Mapping[bytes, Signature]) -> dict[bytes, bytes]:
         """blake3 of regular files by their paths from `folder`: remembered by their stat, else read now."""
-        with _reading():
-            return self._digests(folder, found)
+        with _reading(), self._digesting(folder) as digests:
+            digests.add(found)
+            return digests.all()
 
     def open(self, path: bytes, signature_: Signature) -> int:
         """Open a file that was looked at; GraphbuildError when it is not what it was any more."""
@@ -243,9 +243,8 @@ class Inputs:
             raise mistake(f"{os.fsdecode(path)} changed while it was built from", hint="run again when it is quiet")
         return descriptor
 
-    def _sources(self, folder: bytes, found: dict[bytes, Signature]) -> list[SourceFile]:
+    def _sources(self, folder: bytes, found: dict[bytes, Signature], digests: Mapping[bytes, bytes]) -> list[SourceFile]:
         """What was found, sorted, with the digests of the files. GraphbuildError for a device, a fifo or a socket."""
-        digests = self._digests(folder, {path: sign for path, sign in found.items() if stat.S_ISREG(sign[4])})
         sources = []
         for path in sorted(found):
             sign, digest = found[path], digests.get(path)
@@ -255,16 +254,10 @@ class Inputs:
                 sources.append(SourceFile(path, Kind.FILE, 0o755 if sign[4] & 0o100 else 0o644, sign[0], digest, b"", sign))
         return sources
 
-    def _digests(self, folder: bytes, files: Mapping[bytes, Signature]) -> dict[bytes, bytes]:
+    def _digesting(self, folder: bytes) -> Digests:
         with self._opening:
             cache = self._caches.get(folder) or self._caches.setdefault(folder, StatCache(self._cache_folder, folder))
-        digests = cache.known(files)
-        unknown = [(path, sign[0]) for path, sign in files.items() if path not in digests] if len(digests) < len(files) else []
-        hashed = {path: digest for (path, _), digest in zip(unknown, hash_files(folder, unknown, self._cancelled), strict=True)}
-        settled = self._settled  # what is fresher is not remembered beyond this build: changed again, it might look the same
-        cache.put_all((path, sign, hashed[path]) for path, _ in unknown if (sign := files[path])[1] < settled and sign[2] < settled)
-        cache.save()
-        return digests | hashed
+        return Digests(folder, cache, self._settled, self._cancelled)
 
     def _ignored(self, folder: str) -> Callable[[bytes, bool], bool] | None:
         """What the ignore files of the workspace and of the folder leave out, by paths relative to the folder; None for nothing."""
