@@ -1,6 +1,7 @@
 """The certificate of an unchanged build over so many paths that several processes look at them."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from graphbuild.build import certificate as certificates
-from graphbuild.build.certificate import certificate_of, refreshed_certificate, write_certificate
+from graphbuild.build.certificate import Unchanged, certificate_of, refreshed_certificate, write_certificate
 from graphbuild.build.inputs import Inputs
 from graphbuild.rules.refs import Sources
 from graphbuild.start import changed_paths, read_certificate
 from graphbuild.values.certificate import AMENDED, Proof, Stale
+from graphbuild.values.errors import GraphbuildError
 
 FOLDERS, FILES = 60, 100
 
@@ -27,14 +29,14 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def certificate(root: Path) -> str:
-    """That of a build which copied `files` and looked for a file that was not there."""
+def certificate(root: Path, *outputs: Path) -> str:
+    """That of a build which copied `files`, looked for a file that was not there, and wrote `outputs`."""
     path = str(root / "certificates" / "it")
     while True:  # until what was just made is old enough to be certified
         inputs = Inputs(root, root / "stat")
         inputs.scan(Sources("", ("files",)))
         assert inputs.watch(root / "missing") is None
-        if (proof := certificate_of(path, inputs, (), root / "generation", {}, ("", "ok"))) and write_certificate(*proof):
+        if (proof := certificate_of(path, inputs, outputs, root / "generation", {}, ("", "ok"))) and write_certificate(*proof):
             return path
         time.sleep(0.01)
 
@@ -172,3 +174,43 @@ def test_a_damaged_amendment_and_one_of_another_certificate_count_as_none(root: 
     assert unchanged(path)
     (root / "files/03/7").write_text("another")
     assert [os.path.basename(name) for name, _ in stale(path)[2]] == [b"7"]
+
+
+@pytest.mark.parametrize("change", [content, mode, removal, addition])
+def test_a_search_that_trusts_the_certificate_finds_what_a_search_of_all_finds(root: Path, change: Callable[[Path, int], None]):
+    (root / ".graphbuildignore").write_text("files/*/9\n")
+    (root / "files/05/empty").mkdir()
+    path = certificate(root)
+    change(root, 3)
+    (root / "files/40/new").mkdir()
+    (root / "files/40/new/file").write_text("new")
+    shutil.rmtree(root / "files/50")
+    trusting, looking = Inputs(root, root / "stat"), Inputs(root, root / "stat")
+    trusting.known = Unchanged(stale(path))
+    for sources in (Sources("", ("files",)), Sources("", ("files/*/1*", "!files/03/**")), Sources("files", ("**/7", "05"))):
+        assert trusting.scan(sources) == looking.scan(sources)
+    seen = {os.path.relpath(folder, os.fsencode(root)) for folder in trusting.watched}
+    assert {b"files", b"files/40", b"files/40/new"} <= seen, "what changed is looked at, and noted"
+    assert b"files/05" not in seen, "what did not is not"
+
+
+def test_what_changes_after_the_comparison_is_not_built_from(root: Path):
+    path = certificate(root)
+    content(root, 3)
+    inputs = Inputs(root, root / "stat")
+    inputs.known = Unchanged(stale(path))
+    (root / "files/30/8").write_text("later")
+    sources = Sources("", ("files",))
+    late = next(file for file in inputs.scan(sources) if file.path == b"files/30/8")
+    with pytest.raises(GraphbuildError, match="changed while it was built from"):
+        inputs.opener(sources)(late)
+
+
+def test_outputs_beside_sources_hide_none_of_them(root: Path):
+    (root / "files/05/out").write_text("an output")
+    path = certificate(root, root / "files/05/out")
+    content(root, 3)
+    trusting, looking = Inputs(root, root / "stat"), Inputs(root, root / "stat")
+    trusting.known = Unchanged(stale(path))
+    sources = Sources("", ("files",))
+    assert trusting.scan(sources) == looking.scan(sources)

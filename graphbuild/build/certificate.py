@@ -36,8 +36,10 @@ def certificate_of(
     """
     if inputs.racy:
         return None
-    looked_at = _packed(inputs.watched) + _packed(_by_folder((*_outputs(outputs), *code_files(), str(generation))))
-    return _proof(path, (looked_at, sorted(environment.items()), said, token))
+    looked_at = dict(inputs.watched)
+    for folder, names in _by_folder((*_outputs(outputs), *code_files(), str(generation))).items():
+        looked_at[folder] = names | looked_at.get(folder, {})  # an output that is an input, too, is to be as it was read
+    return _proof(path, (_packed(looked_at), sorted(environment.items()), said, token))
 
 
 def refreshed_certificate(stale: Stale, inputs: Inputs, outputs: Iterable[Path]) -> Proof | None:
@@ -136,13 +138,44 @@ def _signature(name: bytes) -> Signature | None:
         return None
 
 
+class Unchanged:
+    """The folders of a stale certificate in which nothing changed, as `Inputs.known` of a build of the very files that it is about.
+
+    A folder is one of them when what is in it is what it was, and itself, too: else names may have come or gone. All that a search
+    finds in such a folder is there, since the same search made the certificate; more may be, that other searches looked at.
+    """
+
+    def __init__(self, stale: Stale) -> None:
+        _, (folders, *_), changed = stale
+        self._packed = {folder: (names, packed) for folder, names, packed in folders}
+        self._changed = {name for name, _ in changed}
+        self._changed_in = {name.rpartition(b"/")[0] + b"/" for name in self._changed}
+        self._folders: dict[bytes, dict[bytes, Signature | None]] = {}
+
+    def __call__(self, folder: bytes) -> dict[bytes, Signature | None] | None:
+        """What is in a folder, whose path ends with a slash; None where that has to be looked at."""
+        itself = folder[:-1]
+        if folder not in self._packed or folder in self._changed_in or itself in self._changed:
+            return None
+        above, slash, name = itself.rpartition(b"/")
+        return self._folder(folder) if self._folder(above + slash).get(name) else None
+
+    def _folder(self, folder: bytes) -> dict[bytes, Signature | None]:
+        known = self._folders.get(folder)
+        if known is None:
+            known = self._folders[folder] = _unpacked(*self._packed.get(folder, (b"", b"")))
+        return known
+
+
 def unpacked(folders: Iterable[Folder]) -> Watched:
     """What a certificate is about."""
-    found: Watched = {}
-    for folder, names, packed in folders:
-        signs = (sign if sign != ABSENT else None for sign in _SIGNATURE.iter_unpack(packed))
-        found[folder] = dict(zip(names.split(b"\0"), signs, strict=False))  # an empty folder splits into one empty name
-    return found
+    return {folder: _unpacked(names, packed) for folder, names, packed in folders}
+
+
+def _unpacked(names: bytes, packed: bytes) -> dict[bytes, Signature | None]:
+    signs: Iterable[Signature] = _SIGNATURE.iter_unpack(packed)
+    found = zip(names.split(b"\0"), signs, strict=False)  # an empty folder splits into one empty name
+    return {name: sign if sign != ABSENT else None for name, sign in found}
 
 
 def _packed(watched: Mapping[bytes, Mapping[bytes, Signature | None]]) -> list[Folder]:

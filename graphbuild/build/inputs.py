@@ -32,6 +32,7 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # what becam
 
 Signature = tuple[int, int, int, int, int]  # size, mtime_ns, ctime_ns, inode, mode
 Watched = dict[bytes, dict[bytes, Signature | None]]  # folder, with its slash → name → what it was; None: not there
+Known = Callable[[bytes], Mapping[bytes, Signature | None] | None]  # the same of one folder; None: nobody knows
 
 
 class SourceFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -72,6 +73,7 @@ class Inputs:
         self.pinned: set[bytes] = set()
         self.visited: set[bytes] = set()
         self.racy = False
+        self.known: Known = _unknown  # what need not be looked at: a build of the same files saw all of it, and nothing changed since
         self._cache_folder = cache_folder
         self._cancelled = cancelled
         self._settled = time.time_ns() - _GRAIN  # what changed before this shows a later change in its stat
@@ -190,23 +192,21 @@ class Inputs:
             relative, whole = stack.pop()
             absolute = os.path.join(folder, relative) if relative else folder
             prefix = relative + b"/" if relative else b""
-            names = self.watched.setdefault(absolute + b"/", {})
+            known = self.known(absolute + b"/")
+            names = self.watched.setdefault(absolute + b"/", {}) if known is None else {}
             found: dict[bytes, Signature] = {}
             check(self._cancelled)
-            with os.scandir(absolute) as entries:
-                for entry in entries:
-                    name = entry.name
-                    path = prefix + name
-                    is_folder = entry.is_dir(follow_symlinks=False)
-                    if ignored is not None and ignored(path, is_folder):
-                        continue
-                    taken = whole or chosen(path)
-                    if taken or is_folder:
-                        sign = note(names, name, entry.stat(follow_symlinks=False))
-                        if taken:
-                            found[path] = sign
-                        if is_folder:
-                            stack.append((path, taken and all_below))
+            for name, is_folder, entry in _entries(absolute) if known is None else _remembered(known):
+                path = prefix + name
+                if ignored is not None and ignored(path, is_folder):
+                    continue
+                taken = whole or chosen(path)
+                if taken or is_folder:
+                    sign = entry if isinstance(entry, tuple) else note(names, name, entry.stat(follow_symlinks=False))
+                    if taken:
+                        found[path] = sign
+                    if is_folder:
+                        stack.append((path, taken and all_below))
             yield found
 
     def listing(self, folder: bytes) -> list[tuple[bytes, Seen]]:
@@ -279,6 +279,24 @@ class Inputs:
         for count in range(1, len(parts)):
             if (self.root / "/".join(parts[:count])).is_symlink():
                 raise mistake(f"{path} goes through the symlink {'/'.join(parts[:count])}", hint="name the folder itself")
+
+
+def _unknown(_folder: bytes) -> None:
+    """Every folder has to be looked at."""
+
+
+def _entries(folder: bytes) -> Iterator[tuple[bytes, bool, os.DirEntry[bytes]]]:
+    """What is in a folder: each with its name and whether it is a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.name, entry.is_dir(follow_symlinks=False), entry
+
+
+def _remembered(known: Mapping[bytes, Signature | None]) -> Iterator[tuple[bytes, bool, Signature]]:
+    """The same of a folder that need not be looked at."""
+    for name, sign in known.items():
+        if sign is not None:
+            yield name, stat.S_ISDIR(sign[4]), sign
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from graphbuild.build.certificate import certificate_of, code_files, refreshed_certificate, remove_certificate, write_certificate
+from graphbuild.build.certificate import Unchanged, certificate_of, code_files, refreshed_certificate, remove_certificate, write_certificate
 from graphbuild.build.loop import Loop, Result, outputs_of
 from graphbuild.build.parts import Part, affected, read_parts, write_parts
 from graphbuild.build.world import BuildSettings, World, machine_of
@@ -252,9 +252,10 @@ def _part(options: Any, opened: Session) -> Part | None:
         return None
     path, (_, _, _, token, _), changed = options.stale
     parts = read_parts(path, token)
-    if parts is None:
-        return None
-    return affected(parts, changed, opened.project.root, opened.project.settings.ignore)
+    part = affected(parts, changed, opened.project.root, opened.project.settings.ignore) if parts else None
+    if part is not None:
+        opened.project.inputs.known = Unchanged(options.stale)
+    return part
 
 
 def _certificate(
