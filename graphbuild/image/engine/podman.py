@@ -39,7 +39,8 @@ class Podman:
         members, manifest = layout_members(msgspec.structs.replace(content, tags=()), codec)
         config = manifest_of(content, codec)[2].hex
         with tempfile.TemporaryDirectory(prefix="graphbuild-") as folder:
-            layout = Path(folder) / f"load-{config[:12]}"
+            name = f"load-{config[:12]}"
+            layout = Path(folder) / name
             for member in members:
                 place = layout / member.name
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,8 @@ class Podman:
                     place.write_bytes(member.content)
                 else:
                     os.symlink(member.content, place)
-            said = self._podman.run("load", "-i", str(layout))
+            # From within: podman makes a name of the path as it is given, and not every path is one.
+            said = self._podman.run("load", "-i", name, folder=folder)
         local = next((line.partition(": ")[2].strip() for line in said.splitlines() if line.startswith("Loaded image")), "")
         names = [name.full for name in parse_tags(content.tags)]
         if names:

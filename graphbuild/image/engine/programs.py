@@ -1,6 +1,7 @@
 """Engines that are asked by a program: run, its complaint told."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ class Program:
         if path is None:
             raise lacking(f"{name} is not installed", fix)
         self._name = name
-        self._command = (path, *options)
+        self._command = (os.path.abspath(path), *options)
         self._environment = dict(environment)
         self._fix = fix
 
@@ -30,11 +31,10 @@ class Program:
             raise lacking(f"{self._name}: {_last(done.stderr)}", self._fix)
         return done.returncode, done.stdout.decode("utf-8", "replace")
 
-    def run(self, *words: str, data: Iterable[bytes] = ()) -> str:
-        """What it prints, given `data`. GraphbuildError with its complaint."""
-        with subprocess.Popen(
-            [*self._command, *words], env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as process:
+    def run(self, *words: str, data: Iterable[bytes] = (), folder: str | None = None) -> str:
+        """What it prints, given `data`, in a folder. GraphbuildError with its complaint."""
+        pipe = subprocess.PIPE
+        with subprocess.Popen([*self._command, *words], cwd=folder, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe) as process:
             assert process.stdin is not None
             try:
                 with contextlib.suppress(BrokenPipeError):  # what it says about it follows
