@@ -19,7 +19,7 @@ from graphbuild.values.errors import mistake
 
 _MOST_LINKS = 40  # as the kernel
 _DEFAULT_MODE = 0o755
-_Nodes = tuple[dict[bytes, Entry], list[bytes], frozenset[bytes]]
+_Nodes = tuple[dict[bytes, Entry], list[bytes]]
 
 
 class Layer(msgspec.Struct, eq=False):
@@ -33,6 +33,7 @@ class Layer(msgspec.Struct, eq=False):
     folder: Callable[[], Path]
     content: Callable[[Entry], bytes] | None = None
     _made: _Nodes | None = None
+    _implicit: frozenset[bytes] | None = None
 
     def at(self, path: bytes) -> Entry | None:
         """What this layer alone has at a path; a directory of mode 0755 for an implicit one."""
@@ -46,23 +47,23 @@ class Layer(msgspec.Struct, eq=False):
     @property
     def implicit(self) -> frozenset[bytes]:
         """Directories that are there only because of what is below them."""
-        return self._nodes()[2]
+        if self._implicit is None:
+            paths = [entry.path for entry in self.entries]
+            folders = {path.rpartition(b"/")[0] for path in paths}
+            known = folders.union(paths)
+            missing = folders.difference(paths)
+            for folder in list(missing):
+                while (folder := folder.rpartition(b"/")[0]) not in known:
+                    known.add(folder)
+                    missing.add(folder)
+            self._implicit = frozenset(missing - {b""})
+        return self._implicit
 
     def _nodes(self) -> _Nodes:
         if self._made is None:
             nodes = {entry.path: entry for entry in self.entries}
-            implicit = set()
-            last = b""
-            for path in list(nodes):
-                folder = path.rpartition(b"/")[0]
-                if folder == last:
-                    continue
-                last = folder
-                while folder and folder not in nodes:
-                    nodes[folder] = Entry(folder, Kind.DIRECTORY, _DEFAULT_MODE)
-                    implicit.add(folder)
-                    folder = folder.rpartition(b"/")[0]
-            self._made = nodes, sorted(nodes), frozenset(implicit)
+            nodes |= {folder: Entry(folder, Kind.DIRECTORY, _DEFAULT_MODE) for folder in self.implicit}
+            self._made = nodes, sorted(nodes)
         return self._made
 
     def read(self, path: bytes) -> bytes | None:
@@ -153,7 +154,10 @@ class Stack:
         """
         wrong = set()
         for layer in self.layers:
+            others = [other for other in self.layers if other is not layer]
             for path in layer.implicit:
+                if not any(other.at(path) for other in others):
+                    continue  # nobody gives it anything else, and the nodes of a large layer need not be made
                 made_of = self._made_of(path)
                 if made_of and path in made_of[0].implicit and self.lookup(path) != Entry(path, Kind.DIRECTORY, _DEFAULT_MODE):
                     wrong.add(path)
