@@ -1,10 +1,10 @@
 """Digests of the files below a folder: remembered by their stat, else read now, while more of the files are found."""
 
-import stat
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from graphbuild.build.drafting import Drafting
 from graphbuild.build.hashing import Hashing
 from graphbuild.build.statcache import Signature, StatCache
 from graphbuild.layers.cancel import Cancel
@@ -14,12 +14,14 @@ class Digests:
     """Those of one search. A context manager: what it started does not outlive the block.
 
     `settled`: the time, in ns, from which on a change is too fresh to be remembered beyond this build: changed again, it might look the same.
+    `drafting`: of a tar of all that is found, which is written if all of it is read, and is much.
     """
 
-    def __init__(self, folder: bytes, cache: StatCache, settled: int, cancelled: Cancel) -> None:
+    def __init__(self, folder: bytes, cache: StatCache, settled: int, cancelled: Cancel, drafting: Drafting | None = None) -> None:
         self._cache = cache
         self._settled = settled
-        self._hashing = Hashing(folder, cancelled)
+        self._drafting = drafting
+        self._hashing = Hashing(folder, cancelled, drafting)
         self._known: dict[bytes, bytes] = {}
         self._unknown: list[tuple[bytes, Signature]] = []
 
@@ -30,10 +32,14 @@ class Digests:
         self._hashing.__exit__(kind, error, trace)
 
     def add(self, found: Mapping[bytes, Signature]) -> None:
-        """What was found, by paths from the folder; the regular files among it have digests."""
+        """Regular files that were found, by their paths from the folder."""
         known = self._cache.known(found)
-        self._known |= known
-        unknown = [(path, sign) for path, sign in found.items() if path not in known and stat.S_ISREG(sign[4])]
+        unknown = list(found.items())
+        if known:
+            self._known |= known
+            unknown = [(path, sign) for path, sign in unknown if path not in known]
+            if self._drafting is not None:
+                self._drafting.lose()
         self._unknown += unknown
         self._hashing.add([(path, sign[0]) for path, sign in unknown])
 

@@ -8,19 +8,24 @@ an unchanged build. Symlinks are inputs themselves and never followed.
 
 import contextlib
 import errno
+import operator
 import os
 import stat
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from graphbuild.build.digests import Digests
+from graphbuild.build.drafting import Drafting, Making
 from graphbuild.build.glob import Match, ignore_matcher, is_literal, literal_prefix, matcher
+from graphbuild.build.source import SourceFile
 from graphbuild.build.statcache import StatCache
 from graphbuild.layers.cancel import Cancel, check, never
+from graphbuild.layers.draft import Draft
 from graphbuild.rules.refs import Sources
 from graphbuild.values.entry import Kind
 from graphbuild.values.errors import mistake
@@ -28,23 +33,13 @@ from graphbuild.values.errors import mistake
 IGNORE_FILE = ".graphbuildignore"
 _GRAIN = 50_000_000  # ns: the coarsest clock tick of a local file system, with room
 
+_FILE = Kind.FILE  # an enum's members are slow to look up, tens of thousands of times
+_PATH = operator.attrgetter("path")
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # what became a fifo must not block
 
 Signature = tuple[int, int, int, int, int]  # size, mtime_ns, ctime_ns, inode, mode
 Watched = dict[bytes, dict[bytes, Signature | None]]  # folder, with its slash → name → what it was; None: not there
 Known = Callable[[bytes], Mapping[bytes, Signature | None] | None]  # the same of one folder; None: nobody knows
-
-
-class SourceFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A file of the workspace as an input: its mode is 0755 or 0644, whatever its permissions are on disk."""
-
-    path: bytes  # relative to the Sources' folder
-    kind: Kind
-    mode: int
-    size: int = 0
-    digest: bytes = b""
-    target: bytes = b""
-    signature: Signature = (0, 0, 0, 0, 0)
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
@@ -103,12 +98,15 @@ class Inputs:
         self._note(names, name, status)
         return status
 
-    def scan(self, sources: Sources) -> list[SourceFile]:
-        """The files that the patterns choose, sorted by path. GraphbuildError when a pattern without wildcards matches nothing."""
+    def scan(self, sources: Sources, ahead: tuple[Draft, Making] | None = None) -> list[SourceFile]:
+        """The files that the patterns choose, sorted by path. GraphbuildError when a pattern without wildcards matches nothing.
+
+        `ahead`: a draft of the tar that is made of them. They are written to it if they have to be read, and are many.
+        """
         known = self._scans.get(sources)
         if known is None:
             with _reading():
-                known = self._scans[sources] = self._scan(sources)
+                known = self._scans[sources] = self._scan(sources, ahead)
         return known
 
     def file(self, path: str) -> SourceFile:
@@ -121,8 +119,9 @@ class Inputs:
         if not stat.S_ISREG(status.st_mode):
             raise mistake(f"{path} is not a regular file")
         folder, name = os.path.split(absolute)
-        found = {name: signature(status)}
-        return self._sources(folder, found, self.digests(folder, found))[0]
+        source = _source(folder, name, signature(status))
+        source.digest = self.digests(folder, {name: source.signature})[name]
+        return source
 
     def kind(self, path: str) -> Kind:
         """Whether a path of the workspace is a FILE, a DIRECTORY or a SYMLINK. GraphbuildError when it is none."""
@@ -142,8 +141,10 @@ class Inputs:
 
     def _note(self, names: dict[bytes, Signature | None], name: bytes, status: os.stat_result) -> Signature:
         """Remember what a path was."""
-        sign = names[name] = signature(status)
-        if sign[1] >= self._settled or sign[2] >= self._settled:
+        settled = self._settled
+        changed, moved = status.st_mtime_ns, status.st_ctime_ns
+        sign = names[name] = (status.st_size, changed, moved, status.st_ino, status.st_mode)
+        if changed >= settled or moved >= settled:
             self.racy = True
         return sign
 
@@ -151,30 +152,37 @@ class Inputs:
         """Whether a file is too fresh to be remembered beyond this build: changed again, it might look the same."""
         return sign[1] >= self._settled or sign[2] >= self._settled
 
-    def _scan(self, sources: Sources) -> list[SourceFile]:
+    def _scan(self, sources: Sources, ahead: tuple[Draft, Making] | None) -> list[SourceFile]:
         folder = os.fsencode(self.root / sources.folder)
         chosen = matcher(sources.patterns)
         positive = [pattern.strip("/") for pattern in sources.patterns if not pattern.startswith("!")]
         every = len(positive) == len(sources.patterns)
         ignored = self._ignored(sources.folder)
-        found: dict[bytes, Signature] = {}
-        with self._digesting(folder) as digests:
+        files: list[SourceFile] = []
+        drafting = Drafting(*ahead) if ahead else None
+        with self._digesting(folder, drafting) as digests:
             for start in starts(positive):
                 self._refuse_links("/".join(part for part in (sources.folder, start) if part))
                 for here in self._walk(folder, os.fsencode(start), chosen, ignored, all_below=every):
-                    found |= here
-                    digests.add(here)
+                    files += here
+                    if drafting is not None:
+                        drafting.add(here)
+                    digests.add({file.path: file.signature for file in here if file.kind is _FILE})
+            files.sort(key=_PATH)
             for pattern in positive:
-                name = os.fsencode(pattern)
-                if is_literal(pattern) and name not in found and not any(path.startswith(name + b"/") for path in found):
+                if is_literal(pattern) and not _are_at(files, os.fsencode(pattern)):
                     raise mistake(f"no such file or folder: {'/'.join(filter(None, (sources.folder, pattern)))}")
-            if not found:
+            if not files:
                 raise mistake(f"nothing matches {', '.join(sources.patterns)} in //{sources.folder}")
-            return self._sources(folder, found, digests.all())
+            known = digests.all()
+        for file in files:
+            if file.kind is _FILE:
+                file.digest = known[file.path]
+        return files
 
     def _walk(
         self, folder: bytes, start: bytes, chosen: Match, ignored: Callable[[bytes, bool], bool] | None, *, all_below: bool
-    ) -> Iterator[dict[bytes, Signature]]:
+    ) -> Iterator[list[SourceFile]]:
         """All that is chosen at or below `start` (relative to `folder`), as it is now, folder by folder.
 
         `all_below`: what is below a chosen folder is chosen, without asking.
@@ -184,19 +192,15 @@ class Inputs:
             return
         if not stat.S_ISDIR(status.st_mode):
             if chosen(start):
-                yield {start: signature(status)}
+                yield [_source(folder, start, signature(status))]
             return
+        above = [self._inside(folder, start, all_below and chosen(start))]
         note = self._note
-        stack = [(start, all_below and chosen(start))]
-        while stack:
-            relative, whole = stack.pop()
-            absolute = os.path.join(folder, relative) if relative else folder
-            prefix = relative + b"/" if relative else b""
-            known = self.known(absolute + b"/")
-            names = self.watched.setdefault(absolute + b"/", {}) if known is None else {}
-            found: dict[bytes, Signature] = {}
-            check(self._cancelled)
-            for name, is_folder, entry in _entries(absolute) if known is None else _remembered(known):
+        while above:
+            inside = above[-1]
+            prefix, whole, names = inside.prefix, inside.whole, inside.names
+            found: list[SourceFile] = []
+            for _, name, is_folder, entry in inside.entries:
                 path = prefix + name
                 if ignored is not None and ignored(path, is_folder):
                     continue
@@ -204,10 +208,22 @@ class Inputs:
                 if taken or is_folder:
                     sign = entry if isinstance(entry, tuple) else note(names, name, entry.stat(follow_symlinks=False))
                     if taken:
-                        found[path] = sign
+                        found.append(_source(folder, path, sign))
                     if is_folder:
-                        stack.append((path, taken and all_below))
+                        above.append(self._inside(folder, path, taken and all_below))
+                        break
+            else:
+                above.pop()
             yield found
+
+    def _inside(self, folder: bytes, relative: bytes, whole: bool) -> "_Inside":
+        """What is in a folder that is searched, sorted as a tar has it: what is in a folder follows the folder."""
+        check(self._cancelled)
+        absolute = os.path.join(folder, relative) if relative else folder
+        known = self.known(absolute + b"/")
+        names = self.watched.setdefault(absolute + b"/", {}) if known is None else {}
+        entries = sorted(_entries(absolute) if known is None else _remembered(known))
+        return _Inside(relative + b"/" if relative else b"", whole, names, iter(entries))
 
     def listing(self, folder: bytes) -> list[tuple[bytes, Seen]]:
         """The names in a folder, with what they are; each is noted."""
@@ -243,21 +259,10 @@ class Inputs:
             raise mistake(f"{os.fsdecode(path)} changed while it was built from", hint="run again when it is quiet")
         return descriptor
 
-    def _sources(self, folder: bytes, found: dict[bytes, Signature], digests: Mapping[bytes, bytes]) -> list[SourceFile]:
-        """What was found, sorted, with the digests of the files. GraphbuildError for a device, a fifo or a socket."""
-        sources = []
-        for path in sorted(found):
-            sign, digest = found[path], digests.get(path)
-            if digest is None:
-                sources.append(_other(folder, path, sign))
-            else:
-                sources.append(SourceFile(path, Kind.FILE, 0o755 if sign[4] & 0o100 else 0o644, sign[0], digest, b"", sign))
-        return sources
-
-    def _digesting(self, folder: bytes) -> Digests:
+    def _digesting(self, folder: bytes, drafting: Drafting | None = None) -> Digests:
         with self._opening:
             cache = self._caches.get(folder) or self._caches.setdefault(folder, StatCache(self._cache_folder, folder))
-        return Digests(folder, cache, self._settled, self._cancelled)
+        return Digests(folder, cache, self._settled, self._cancelled, drafting)
 
     def _ignored(self, folder: str) -> Callable[[bytes, bool], bool] | None:
         """What the ignore files of the workspace and of the folder leave out, by paths relative to the folder; None for nothing."""
@@ -281,22 +286,39 @@ class Inputs:
                 raise mistake(f"{path} goes through the symlink {'/'.join(parts[:count])}", hint="name the folder itself")
 
 
+class _Inside(msgspec.Struct, gc=False):
+    """A folder that is searched, and what of it is still to come; `whole` if all of it is chosen."""
+
+    prefix: bytes
+    whole: bool
+    names: dict[bytes, Signature | None]
+    entries: "Iterator[_Found]"
+
+
 def _unknown(_folder: bytes) -> None:
     """Every folder has to be looked at."""
 
 
-def _entries(folder: bytes) -> Iterator[tuple[bytes, bool, os.DirEntry[bytes]]]:
-    """What is in a folder: each with its name and whether it is a folder."""
+# What a folder's entries are sorted by, their names, whether they are folders, and what they are.
+_Found = tuple[bytes, bytes, bool, "os.DirEntry[bytes] | Signature"]
+
+
+def _entries(folder: bytes) -> list[_Found]:
+    """What is in a folder."""
     with os.scandir(folder) as entries:
-        for entry in entries:
-            yield entry.name, entry.is_dir(follow_symlinks=False), entry
+        return [
+            (entry.name + b"/", entry.name, True, entry) if entry.is_dir(follow_symlinks=False) else (entry.name, entry.name, False, entry)
+            for entry in entries
+        ]
 
 
-def _remembered(known: Mapping[bytes, Signature | None]) -> Iterator[tuple[bytes, bool, Signature]]:
+def _remembered(known: Mapping[bytes, Signature | None]) -> list[_Found]:
     """The same of a folder that need not be looked at."""
-    for name, sign in known.items():
-        if sign is not None:
-            yield name, stat.S_ISDIR(sign[4]), sign
+    return [
+        (name + b"/", name, True, sign) if stat.S_ISDIR(sign[4]) else (name, name, False, sign)
+        for name, sign in known.items()
+        if sign is not None
+    ]
 
 
 @contextlib.contextmanager
@@ -310,14 +332,26 @@ def _reading() -> Iterator[None]:
         raise mistake(f"cannot read {os.fsdecode(error.filename or b'a source')}: {error.strerror}", hint=hint) from None
 
 
-def _other(folder: bytes, path: bytes, sign: Signature) -> SourceFile:
-    """What is no file, as a source."""
-    if stat.S_ISDIR(sign[4]):
+def _source(folder: bytes, path: bytes, sign: Signature) -> SourceFile:
+    """What was found, as a source that has no digest yet. GraphbuildError for a device, a fifo or a socket."""
+    mode = sign[4]
+    if stat.S_ISREG(mode):
+        return SourceFile(path, _FILE, 0o755 if mode & 0o100 else 0o644, sign[0], b"", b"", sign)
+    if stat.S_ISDIR(mode):
         return SourceFile(path, Kind.DIRECTORY, 0o755)
     absolute = os.path.join(folder, path)
-    if stat.S_ISLNK(sign[4]):
+    if stat.S_ISLNK(mode):
         return SourceFile(path, Kind.SYMLINK, 0o777, target=os.readlink(absolute), signature=sign)
     raise mistake(f"{os.fsdecode(absolute)} is neither a file, a folder nor a symlink", hint=f"exclude it, or list it in {IGNORE_FILE}")
+
+
+def _are_at(files: Sequence[SourceFile], path: bytes) -> bool:
+    """Whether there is a file of that path, or one in a folder of that path."""
+    for wanted in (path, path + b"/"):
+        place = bisect_left(files, wanted, key=_PATH)
+        if place < len(files) and files[place].path.startswith(wanted) and (files[place].path == path or wanted != path):
+            return True
+    return False
 
 
 def starts(patterns: Iterable[str]) -> Sequence[str]:

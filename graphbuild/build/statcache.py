@@ -37,7 +37,9 @@ class StatCache:
     def known(self, files: Mapping[bytes, Signature]) -> dict[bytes, bytes]:
         """The digests of those files whose stat is what it was."""
         records, pack, size = self._known, _SIGNATURE.pack, _SIGNATURE.size
-        found = {}
+        found: dict[bytes, bytes] = {}
+        if not records:
+            return found
         for path, signature in files.items():
             record = records.get(path)
             if record is not None:

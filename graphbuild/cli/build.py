@@ -177,9 +177,11 @@ def new_world(
     )
     machine = machine_of(os.environ, agents(getattr(options, "ssh", [])))
     with opened.store.scratch() as folder, contextlib.closing(DeferredSandbox(lambda: _sandbox(identity, folder))) as sandbox:
-        yield World(
+        world = World(
             opened.store, sandbox, opened.network, project.inputs, settings, given, machine, interrupted, graph.nodes, opened.images
         )
+        with contextlib.closing(world.forms):
+            yield world
 
 
 def _sandbox(identity: Identity, folder: Path) -> ClosableSandbox:

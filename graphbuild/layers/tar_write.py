@@ -13,14 +13,13 @@ import msgspec
 
 from graphbuild.layers.cancel import Cancel, never
 from graphbuild.layers.tar_output import Output
+from graphbuild.layers.ustar import BLOCK, NAME, OCTAL_7, OCTAL_11, Shared, block, shared
 from graphbuild.values.digest import Digest
 from graphbuild.values.entry import Entry, Kind
 from graphbuild.values.errors import mistake
 
-_BLOCK = 512
-_ZEROS = bytes(1024)
-_OCTAL_7 = 0o7777777  # the largest uid, gid, device number of a ustar header
-_OCTAL_11 = 0o77777777777  # the largest size
+END = bytes(1024)  # what a tar ends with
+_FILE = Kind.FILE  # an enum's members are slow to look up, tens of thousands of times
 _TYPES = {
     Kind.FILE: b"0",
     Kind.HARDLINK: b"1",
@@ -64,9 +63,9 @@ def write_layer_tar(
     as long as its entry says, for a name that a layer cannot hold, for an OSError of `open_file`; OSError where `out_fd` takes
     no more. Cancelled when `cancelled()` says so.
     """
-    if not 0 <= epoch <= _OCTAL_11:
+    if not 0 <= epoch <= OCTAL_11:
         raise ValueError(f"epoch {epoch} does not fit a tar header")
-    headers = _Headers(epoch)
+    headers = Headers(epoch)
     header = headers.header
     with Output(out_fd, cancelled) as out:
         for item in _with_spans(entries, earlier.entries, headers) if earlier else entries:
@@ -84,11 +83,11 @@ def write_layer_tar(
             out.put(header(item))
             if item.opaque:
                 out.put(header(Entry(item.path + b"/" + _OPAQUE, Kind.WHITEOUT)))
-        out.put(_ZEROS)
+        out.put(END)
         return out.finish()
 
 
-def _with_spans(entries: Sequence[Entry], before: Sequence[Entry], headers: "_Headers") -> Iterator[Entry | _Span]:
+def _with_spans(entries: Sequence[Entry], before: Sequence[Entry], headers: "Headers") -> Iterator[Entry | _Span]:
     """The entries in order, runs of those that `before` has too given as where its tar has them. Both are sorted by path."""
     start = end = 0  # the span so far, in the earlier tar
     position = offset = 0  # the next of `before`, and where it begins
@@ -115,25 +114,39 @@ def _with_spans(entries: Sequence[Entry], before: Sequence[Entry], headers: "_He
 
 def content_offset(entries: Sequence[Entry], wanted: Entry, epoch: int) -> int:
     """Where, in the tar that `write_layer_tar` makes of a sorted index, the content of one of its FILEs begins. In bytes."""
-    headers, offset = _Headers(epoch), 0
+    headers, offset = Headers(epoch), 0
     for entry in entries:
         if entry.path == wanted.path:
-            return offset + headers.length(entry) - entry.size - (-entry.size % _BLOCK)
+            return offset + headers.length(entry) - entry.size - (-entry.size % BLOCK)
         offset += headers.length(entry)
     raise KeyError(_shown(wanted.path))
 
 
-class _Headers:
-    """Makes the header blocks of entries. What many entries share is formatted, and summed for the checksum, once."""
+class Headers:
+    """Makes the header blocks of entries."""
 
-    __slots__ = ("_mtime", "_shared")
+    __slots__ = ("_epoch", "_shared")
 
     def __init__(self, epoch: int) -> None:
-        self._mtime = b"%011o\0" % epoch
-        self._shared: dict[tuple[bytes, int, int, int, bytes, tuple[int, int]], tuple[bytes, bytes, int]] = {}
+        self._epoch = epoch
+        self._shared: dict[tuple[int, int, int], Shared] = {}  # of FILEs that have one header, by mode and owner
 
     def header(self, entry: Entry) -> bytes:
         """All header blocks of an entry, PAX records included."""
+        rest = self.shared(entry)
+        return block(entry.path, entry.size, rest) if rest is not None else self._header(entry)
+
+    def shared(self, entry: Entry) -> Shared | None:
+        """What a FILE's only header block has besides path and size; None for what has more of them, or is something else."""
+        if entry.kind is not _FILE or not _is_plain(entry) or _RESERVED in entry.path:
+            return None
+        key = (entry.mode, entry.uid, entry.gid)
+        rest = self._shared.get(key)
+        if rest is None:
+            rest = self._shared[key] = shared(self._epoch, *key, _TYPES[_FILE])
+        return rest
+
+    def _header(self, entry: Entry) -> bytes:
         kind = entry.kind
         path = entry.path
         if kind is Kind.WHITEOUT:
@@ -144,34 +157,31 @@ class _Headers:
             path += b"/"
         size = entry.size if kind is Kind.FILE else 0
         link = entry.target
-        text_fits = len(path) <= 100 and len(link) <= 100 and not entry.xattrs and path.isascii() and link.isascii()
-        if text_fits and size <= _OCTAL_11 and entry.uid <= _OCTAL_7 and entry.gid <= _OCTAL_7:
-            return self._block(path, b"", _TYPES[kind], entry.mode, entry.uid, entry.gid, size, link, entry.device)
+        text_fits = len(path) <= NAME and len(link) <= NAME and not entry.xattrs and path.isascii() and link.isascii()
+        if text_fits and size <= OCTAL_11 and entry.uid <= OCTAL_7 and entry.gid <= OCTAL_7:
+            return block(path, size, shared(self._epoch, entry.mode, entry.uid, entry.gid, _TYPES[kind], link, entry.device))
         return self._extended(entry, path, link, size)
 
     def length(self, entry: Entry) -> int:
         """How many bytes an entry takes in the tar: headers, content and padding."""
-        kind, path, size = entry.kind, entry.path, entry.size
-        small = size <= _OCTAL_11 and entry.uid <= _OCTAL_7 and entry.gid <= _OCTAL_7
-        if kind is Kind.FILE and small and len(path) <= 100 and not entry.xattrs and path.isascii():
-            return _BLOCK + size + -size % _BLOCK  # nearly all: one header
-        if kind is not Kind.FILE:
-            size = 0
+        size = entry.size if entry.kind is _FILE else 0
+        if entry.kind is _FILE and _is_plain(entry):
+            return BLOCK + size + -size % BLOCK
         headers = len(self.header(entry))
         if entry.opaque:
             headers += len(self.header(Entry(entry.path + b"/" + _OPAQUE, Kind.WHITEOUT)))
-        return headers + size + -size % _BLOCK
+        return headers + size + -size % BLOCK
 
     def _extended(self, entry: Entry, path: bytes, link: bytes, size: int) -> bytes:
         records: list[tuple[bytes, bytes]] = []
         split = _split(path) if path.isascii() else None
         if split is None:
             records.append((b"path", path))
-        name, prefix = split or (path[:100], b"")
-        if len(link) > 100 or not link.isascii():
+        name, prefix = split or (path[:NAME], b"")
+        if len(link) > NAME or not link.isascii():
             records.append((b"linkpath", link))
         numbers = []
-        for field, number, most in ((b"size", size, _OCTAL_11), (b"uid", entry.uid, _OCTAL_7), (b"gid", entry.gid, _OCTAL_7)):
+        for field, number, most in ((b"size", size, OCTAL_11), (b"uid", entry.uid, OCTAL_7), (b"gid", entry.gid, OCTAL_7)):
             if number > most:
                 records.append((field, b"%d" % number))
             numbers.append(number if number <= most else 0)
@@ -180,43 +190,28 @@ class _Headers:
                 raise mistake(f"{_shown(entry.path)} has an attribute named {_shown(key)}, which a tar cannot hold")
             records.append((b"SCHILY.xattr." + key, value))
         length, uid, gid = numbers
-        block = self._block(name, prefix, _TYPES[entry.kind], entry.mode, uid, gid, length, link[:100], entry.device)
-        return self._pax(_binary(records)) + block if records else block
+        rest = shared(self._epoch, entry.mode, uid, gid, _TYPES[entry.kind], link[:NAME], entry.device, prefix)
+        header = block(name, length, rest)
+        return self._pax(_binary(records)) + header if records else header
 
     def _pax(self, records: list[tuple[bytes, bytes]]) -> bytes:
         data = b"".join(_record(key, value) for key, value in sorted(records))
-        block = self._block(b"././@PaxHeader", b"", b"x", 0, 0, 0, len(data), b"", (0, 0))
-        return block + data + bytes(-len(data) % _BLOCK)
-
-    def _block(
-        self, name: bytes, prefix: bytes, type_: bytes, mode: int, uid: int, gid: int, size: int, link: bytes, device: tuple[int, int]
-    ) -> bytes:
-        # POSIX ustar: name 100, mode 8, uid 8, gid 8, size 12, mtime 12, checksum 8, type 1, link 100, "ustar\0" "00", names, devices, prefix 155.
-        key = (type_, mode, uid, gid, link, device)
-        shared = self._shared.get(key) if not prefix else None
-        if shared is None:
-            head, tail = b"%07o\0%07o\0%07o\0" % (mode, uid, gid), _tail(type_, link, device, prefix)
-            shared = head, tail, sum(head) + sum(self._mtime) + 8 * 32 + sum(tail)
-            if not link and not prefix:
-                self._shared[key] = shared
-        head, tail, total = shared
-        length = b"%011o\0" % size
-        return b"%b%b%b%b%06o\0 %b" % (name.ljust(100, b"\0"), head, length, self._mtime, total + sum(name) + sum(length), tail)
+        header = block(b"././@PaxHeader", len(data), shared(self._epoch, 0, 0, 0, b"x"))
+        return header + data + bytes(-len(data) % BLOCK)
 
 
-def _tail(type_: bytes, link: bytes, device: tuple[int, int], prefix: bytes) -> bytes:
-    """What follows the checksum of a header."""
-    if max(device) > _OCTAL_7:
-        raise ValueError(f"device {device} does not fit a tar header")
-    numbers = b"%07o\0%07o\0" % device
-    return b"%b%bustar\x0000%b%b%b" % (type_, link.ljust(100, b"\0"), bytes(64), numbers, prefix.ljust(167, b"\0"))
+def _is_plain(entry: Entry) -> bool:
+    """Whether a FILE fits into one header block, as nearly all do."""
+    path = entry.path
+    fits = len(path) <= NAME and entry.size <= OCTAL_11 and entry.uid <= OCTAL_7 and entry.gid <= OCTAL_7
+    return fits and not entry.xattrs and path.isascii()
 
 
 def _split(path: bytes) -> tuple[bytes, bytes] | None:
     """A path as ustar's name and prefix, or None where it does not fit."""
-    if len(path) <= 100:
+    if len(path) <= NAME:
         return path, b""
-    slash = path.find(b"/", max(0, len(path) - 101))
+    slash = path.find(b"/", max(0, len(path) - NAME - 1))
     if slash <= 0 or slash > 155 or slash == len(path) - 1:
         return None
     return path[slash + 1 :], path[:slash]

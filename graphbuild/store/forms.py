@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from graphbuild.layers.cancel import Cancel, Cancellable, never
 from graphbuild.layers.compression import codec_version, compress, decompress, open_stream
+from graphbuild.layers.draft import Draft
 from graphbuild.layers.folder import materialize
 from graphbuild.layers.stack import Layer, Stack
 from graphbuild.layers.tar_headers import Readable
@@ -36,6 +37,12 @@ class Forms:
         self._ids = ids
         self._cancelled = cancelled
         self._layers: dict[Digest, Layer] = {}
+        self._drafts: list[Draft] = []
+
+    def close(self) -> None:
+        """Let go of the drafts that nobody needed."""
+        for draft in self._drafts:
+            draft.close()
 
     def layer(self, output: LayerOutput) -> Layer:
         known = self._layers.get(output.tree)
@@ -175,18 +182,33 @@ class Forms:
                 raise mistake(f"layer {packed.name[:12]} is damaged", hint="run `graphbuild cache verify --repair`, then build again")
             return found, size, writer.commit(found, size)
 
+    def draft(self) -> Draft:
+        """A tar that is written before its layer is known."""
+        draft = Draft(self._store.blob_writer, self._epoch, self._cancelled)
+        self._drafts.append(draft)
+        return draft
+
     def write_blob(
-        self, tree: Digest, entries: Sequence[Entry], open_file: Callable[[Entry], int], earlier: Digest | None = None
+        self,
+        tree: Digest,
+        entries: Sequence[Entry],
+        open_file: Callable[[Entry], int],
+        earlier: Digest | None = None,
+        draft: Draft | None = None,
     ) -> tuple[Digest, int, Path]:
         """Write a layer's tar into the store and remember it as the layer's blob.
 
-        `earlier`: a layer whose tar, where the store still has it, holds much of the same.
+        `earlier`: a layer whose tar, where the store still has it, holds much of the same. `draft`: it may be there already.
         """
-        with self._store.blob_writer() as writer, self._earlier(earlier) as before:
-            diff_id, size = write_layer_tar(entries, open_file, writer.fd, epoch=self._epoch, cancelled=self._cancelled, earlier=before)
-            path = writer.commit(diff_id, size)
+        written = draft.finish(entries) if draft else None
+        diff_id, size, path = written or self._write(entries, open_file, earlier)
         self._store.set_diff_id(tree, diff_id, size)
         return diff_id, size, path
+
+    def _write(self, entries: Sequence[Entry], open_file: Callable[[Entry], int], earlier: Digest | None) -> tuple[Digest, int, Path]:
+        with self._store.blob_writer() as writer, self._earlier(earlier) as before:
+            diff_id, size = write_layer_tar(entries, open_file, writer.fd, epoch=self._epoch, cancelled=self._cancelled, earlier=before)
+            return diff_id, size, writer.commit(diff_id, size)
 
     @contextlib.contextmanager
     def _earlier(self, tree: Digest | None) -> Iterator[Earlier | None]:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from graphbuild.build.inputs import SourceFile
 from graphbuild.build.keys import Field, Fields
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.perform.select import Selected, select
+from graphbuild.build.source import SourceFile
 from graphbuild.build.world import World
+from graphbuild.layers.draft import Draft
 from graphbuild.layers.stack import Stack
 from graphbuild.rules.actions import Copy
 from graphbuild.rules.refs import Sources
@@ -27,10 +28,11 @@ from graphbuild.values.errors import mistake
 
 
 class _Copied(msgspec.Struct, frozen=True):
-    """What a copy will hold: its entries, and how the content of each FILE is opened."""
+    """What a copy will hold: its entries, how the content of each FILE is opened, and a draft of the tar, which may be written."""
 
     entries: list[Entry]
     open: Callable[[Entry], int]
+    draft: Draft | None = None
 
 
 def prepare_copy(action: Copy, world: World) -> Prepared:
@@ -39,11 +41,14 @@ def prepare_copy(action: Copy, world: World) -> Prepared:
         copied = _from_workspace(action.source, destination, world)
     else:
         copied = _from_stack(select(action.source, world), destination)
-    return layer_of(_distinct([*copied.entries, *destination.made(copied.entries)]), copied.open, world)
+    return layer_of(_distinct([*copied.entries, *destination.made(copied.entries)]), copied.open, world, copied.draft)
 
 
-def layer_of(entries: list[Entry], open_file: Callable[[Entry], int], world: World) -> Prepared:
-    """What makes a layer of entries, and nothing of none: its key is its tree digest. `open_file` opens the content of each FILE."""
+def layer_of(entries: list[Entry], open_file: Callable[[Entry], int], world: World, draft: Draft | None = None) -> Prepared:
+    """What makes a layer of entries, and nothing of none: its key is its tree digest.
+
+    `open_file` opens the content of each FILE; `draft`: the tar, if it is written already.
+    """
     encoded = encode_index(entries, world.settings.epoch)
     tree = tree_digest(encoded)
     epoch = Field("epoch", world.settings.epoch)
@@ -54,7 +59,7 @@ def layer_of(entries: list[Entry], open_file: Callable[[Entry], int], world: Wor
         if not entries:
             return Outputs(())
         if not world.store.has_layer(tree):
-            world.forms.write_blob(tree, entries, open_file, earlier=_earlier(task.previous(), epoch))
+            world.forms.write_blob(tree, entries, open_file, _earlier(task.previous(), epoch), draft)
             world.store.put_layer(encoded, folder=None, entries=entries)
         return Outputs((LayerOutput(tree, None),), size=size)
 
@@ -102,6 +107,17 @@ class _Destination:
             return mode
         return self._chmod | (self._chmod & 0o444) >> 2 if kind is Kind.DIRECTORY else self._chmod
 
+    def entry(self, file: SourceFile, filled: bool) -> Entry | None:
+        """What a file of the workspace becomes; nothing of a folder that is implicit, since something in it is copied (`filled`)."""
+        kind = file.kind
+        if kind is Kind.DIRECTORY and filled and not self.changes_attributes:
+            return None
+        path = self.path(file.path, kind)
+        if not path:
+            return None
+        uid, gid = self._owner or (0, 0)
+        return Entry(path, kind, self.mode(kind, file.mode), uid, gid, file.size, file.digest, file.target)
+
     def made(self, entries: Iterable[Entry]) -> list[Entry]:
         """The folders that a copy with an owner or mode makes and that the base does not have, as entries of their own."""
         if not self.changes_attributes:
@@ -148,23 +164,19 @@ class _Destination:
 
 
 def _from_workspace(sources: Sources, destination: _Destination, world: World) -> _Copied:
-    files = world.inputs.scan(sources)
-    keep_folders = destination.changes_attributes
+    # Folders that become entries have their place before neighbours like `folder-2`, which a search meets before what is in them.
+    draft = None if destination.changes_attributes else world.forms.draft()
+    files = world.inputs.scan(sources, (draft, destination.entry) if draft else None)
     filled = {file.path.rpartition(b"/")[0] for file in files}
-    uid, gid = destination.owner()
     entries: list[Entry] = []
     found: dict[bytes, SourceFile] = {}
     for file in files:
-        kind = file.kind
-        if kind is Kind.DIRECTORY and file.path in filled and not keep_folders:
-            continue  # not empty: implicit
-        path = destination.path(file.path, kind)
-        if path:
-            mode = destination.mode(kind, file.mode)
-            entries.append(Entry(path, kind, mode, uid, gid, file.size, file.digest, file.target))
-            found[path] = file
+        entry = destination.entry(file, file.path in filled)
+        if entry is not None:
+            entries.append(entry)
+            found[entry.path] = file
     open_source = world.inputs.opener(sources)
-    return _Copied(entries, lambda entry: open_source(found[entry.path]))
+    return _Copied(entries, lambda entry: open_source(found[entry.path]), draft)
 
 
 def _from_stack(chosen: list[Selected], destination: _Destination) -> _Copied:

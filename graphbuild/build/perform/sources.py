@@ -3,7 +3,7 @@
 import msgspec
 
 from graphbuild.build.glob import escape
-from graphbuild.build.inputs import SourceFile
+from graphbuild.build.source import SourceFile
 from graphbuild.build.world import World
 from graphbuild.rules.refs import Sources, WorkspaceFile
 from graphbuild.values.digest import Digest
