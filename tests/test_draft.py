@@ -79,13 +79,14 @@ def made(source: SourceFile, filled: bool) -> Entry | None:
     return Entry(b"app/" + source.path, source.kind, source.mode, 7, 8, source.size, source.digest, source.target)
 
 
-def layer(files: list[SourceFile]) -> list[Entry]:
-    filled = {file.path.rpartition(b"/")[0] for file in files}
-    return [entry for file in files if (entry := made(file, file.path in filled))]
-
-
-def scanned(root: Path, draft: Draft, cache: str = "stat") -> list[Entry]:
-    return layer(Inputs(root, root / cache).scan(ALL, (draft, made)))
+def scanned(inputs: Inputs, draft: Draft) -> list[Entry]:
+    drafting = Drafting(made, draft)
+    found = inputs.scan(ALL, drafting)
+    entries, sources = drafting.made()
+    filled = {file.path.rpartition(b"/")[0] for file in found}
+    assert sorted(entries, key=lambda entry: entry.path) == [entry for file in found if (entry := made(file, file.path in filled))]
+    assert [made(source, False) for source in sources] == entries
+    return entries
 
 
 def written(entries: list[Entry], root: Path) -> bytes:
@@ -107,7 +108,7 @@ def no_file(_entry: Entry) -> int:
 @pytest.mark.usefixtures("few_are_many")
 def test_a_draft_is_the_tar_of_what_was_found(tree: Path, store: Store, forms: Forms):
     draft = forms.draft()
-    entries = scanned(tree, draft)
+    entries = scanned(Inputs(tree, tree / "stat"), draft)
     digest = tree_digest(encode_index(entries, EPOCH))
     _, size, path = forms.write_blob(digest, entries, no_file, draft=draft)
     assert path.read_bytes() == written(entries, tree)
@@ -121,7 +122,7 @@ def test_a_draft_is_the_tar_of_what_was_found(tree: Path, store: Store, forms: F
 @pytest.mark.parametrize("loss", ["an entry more", "an entry less", "another link", "nothing"])
 def test_a_draft_of_something_else_is_not_taken(tree: Path, forms: Forms, loss: str):
     draft = forms.draft()
-    entries = scanned(tree, draft)
+    entries = scanned(Inputs(tree, tree / "stat"), draft)
     if loss == "an entry more":
         entries.append(Entry(b"z", Kind.DIRECTORY, 0o755))
     elif loss == "an entry less":
@@ -137,12 +138,14 @@ def test_what_is_known_already_makes_no_draft(tree: Path, forms: Forms):
     os.utime(tree / "files/a/x", (1, 1))
     for path in (tree / "files").rglob("*"):
         os.utime(path, (1, 1), follow_symlinks=False)
-    first, again, entries = forms.draft(), forms.draft(), []
+    first, second, third = forms.draft(), forms.draft(), forms.draft()
     inputs = Inputs(tree, tree / "stat")
     inputs._settled = 1 << 62  # whatever was just made is old enough to be remembered
-    entries = layer(inputs.scan(ALL, (first, made)))
-    assert scanned(tree, again) == entries
-    assert again.finish(entries) is None
+    entries = scanned(inputs, first)
+    assert scanned(Inputs(tree, tree / "stat"), second) == entries
+    assert scanned(inputs, third) == sorted(entries, key=lambda entry: entry.path)
+    assert second.finish(entries) is None
+    assert third.finish(entries) is None
     assert first.finish(entries) is not None
 
 
@@ -156,12 +159,12 @@ def test_a_file_that_is_not_as_long_as_it_was_is_hashed_and_the_draft_lost(tmp_p
     for file, content in zip(found, contents, strict=True):
         (tmp_path / os.fsdecode(file.path)).write_bytes(content)
     draft = forms.draft()
-    drafting = Drafting(draft, made)
+    drafting = Drafting(made, draft)
     with Hashing(os.fsencode(tmp_path), drafting=drafting) as many:
         drafting.add(found)
         many.add([(file.path, file.size) for file in found])
         assert many.digests() == [blake3(content).digest() for content in contents]
-    assert draft.finish(layer(found)) is None
+    assert draft.finish(drafting.made()[0]) is None
 
 
 @two_processors
@@ -179,7 +182,7 @@ def test_what_a_killed_process_was_to_write_is_not_taken_for_written(tree: Path,
 
     monkeypatch.setattr(hashing._Helpers, "start", killing)
     draft = forms.draft()
-    entries = scanned(tree, draft)
+    entries = scanned(Inputs(tree, tree / "stat"), draft)
     assert all(entry.digest for entry in entries if entry.kind is Kind.FILE)
     done = draft.finish(entries)
     if done is not None:  # it died before it took something

@@ -20,12 +20,11 @@ from pathlib import Path
 import msgspec
 
 from graphbuild.build.digests import Digests
-from graphbuild.build.drafting import Drafting, Making
+from graphbuild.build.drafting import Drafting
 from graphbuild.build.glob import Match, ignore_matcher, is_literal, literal_prefix, matcher
 from graphbuild.build.source import SourceFile
 from graphbuild.build.statcache import StatCache
 from graphbuild.layers.cancel import Cancel, check, never
-from graphbuild.layers.draft import Draft
 from graphbuild.rules.refs import Sources
 from graphbuild.values.entry import Kind
 from graphbuild.values.errors import mistake
@@ -98,15 +97,18 @@ class Inputs:
         self._note(names, name, status)
         return status
 
-    def scan(self, sources: Sources, ahead: tuple[Draft, Making] | None = None) -> list[SourceFile]:
+    def scan(self, sources: Sources, drafting: Drafting | None = None) -> list[SourceFile]:
         """The files that the patterns choose, sorted by path. GraphbuildError when a pattern without wildcards matches nothing.
 
-        `ahead`: a draft of the tar that is made of them. They are written to it if they have to be read, and are many.
+        `drafting`: of a tar that is made of them. They are written to it if they have to be read, and are many.
         """
         known = self._scans.get(sources)
         if known is None:
             with _reading():
-                known = self._scans[sources] = self._scan(sources, ahead)
+                known = self._scans[sources] = self._scan(sources, drafting)
+        elif drafting is not None:
+            drafting.lose()
+            drafting.add(known)
         return known
 
     def file(self, path: str) -> SourceFile:
@@ -152,14 +154,13 @@ class Inputs:
         """Whether a file is too fresh to be remembered beyond this build: changed again, it might look the same."""
         return sign[1] >= self._settled or sign[2] >= self._settled
 
-    def _scan(self, sources: Sources, ahead: tuple[Draft, Making] | None) -> list[SourceFile]:
+    def _scan(self, sources: Sources, drafting: Drafting | None) -> list[SourceFile]:
         folder = os.fsencode(self.root / sources.folder)
         chosen = matcher(sources.patterns)
         positive = [pattern.strip("/") for pattern in sources.patterns if not pattern.startswith("!")]
         every = len(positive) == len(sources.patterns)
         ignored = self._ignored(sources.folder)
         files: list[SourceFile] = []
-        drafting = Drafting(*ahead) if ahead else None
         with self._digesting(folder, drafting) as digests:
             for start in starts(positive):
                 self._refuse_links("/".join(part for part in (sources.folder, start) if part))

@@ -43,7 +43,7 @@ class Draft:
         self._stack = ExitStack()
         self._writer: Writer | None = None
         self._headers = Headers(epoch)
-        self._entries: list[Entry] = []  # what has its place, all but the digests
+        self._entries: list[Entry] = []  # what has its place
         self._rest = b""  # the headers that come before the next content
         self.size = 0  # bytes that have their place, without these
         self._lost = False
@@ -60,7 +60,7 @@ class Draft:
         return self._writer.fd
 
     def add(self, entry: Entry) -> Lead:
-        """Give an entry, which needs no digest, the next place. What comes before the content of a FILE is returned."""
+        """Give an entry, whose digest need not be known yet, the next place. What comes before the content of a FILE is returned."""
         self._entries.append(entry)
         headers, before = self._headers, self._rest
         rest = headers.shared(entry)
@@ -91,7 +91,7 @@ class Draft:
     def finish(self, entries: Sequence[Entry]) -> tuple[Digest, int, Path] | None:
         """Make it a blob if it holds just these entries: its diff_id, size in bytes and path. It is closed, whatever it holds."""
         try:
-            if self._thread is None or self._writer is None or self._lost or not self._holds(entries):
+            if self._thread is None or self._writer is None or self._lost or list(entries) != self._entries:
                 return None
             self._join()
             end = self._rest + END
@@ -109,13 +109,6 @@ class Draft:
         self._join()
         self._entries.clear()
         self._stack.close()
-
-    def _holds(self, entries: Sequence[Entry]) -> bool:
-        """A FILE of the same path is the same: who gave it its place said its size and mode, who read it the digest."""
-        return len(entries) == len(self._entries) and all(
-            entry.path == mine.path and (entry.kind is Kind.FILE is mine.kind or entry == mine)
-            for entry, mine in zip(entries, self._entries, strict=True)
-        )
 
     def _join(self) -> None:
         if self._thread is not None:

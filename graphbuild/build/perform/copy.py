@@ -5,11 +5,14 @@ Directories that the layer only passes through are implicit; those it makes are 
 their own: emptiness, an owner or a mode that was asked for, or attributes they had in another target.
 """
 
+import functools
+import itertools
 import os
 from collections.abc import Callable, Iterable
 
 import msgspec
 
+from graphbuild.build.drafting import Drafting
 from graphbuild.build.keys import Field, Fields
 from graphbuild.build.perform.prepared import Prepared, Task
 from graphbuild.build.perform.select import Selected, select
@@ -166,17 +169,12 @@ class _Destination:
 def _from_workspace(sources: Sources, destination: _Destination, world: World) -> _Copied:
     # Folders that become entries have their place before neighbours like `folder-2`, which a search meets before what is in them.
     draft = None if destination.changes_attributes else world.forms.draft()
-    files = world.inputs.scan(sources, (draft, destination.entry) if draft else None)
-    filled = {file.path.rpartition(b"/")[0] for file in files}
-    entries: list[Entry] = []
-    found: dict[bytes, SourceFile] = {}
-    for file in files:
-        entry = destination.entry(file, file.path in filled)
-        if entry is not None:
-            entries.append(entry)
-            found[entry.path] = file
+    drafting = Drafting(destination.entry, draft)
+    world.inputs.scan(sources, drafting)
+    entries, files = drafting.made()
+    by_path = functools.cache(lambda: dict(zip((entry.path for entry in entries), files, strict=True)))  # which is seldom asked for
     open_source = world.inputs.opener(sources)
-    return _Copied(entries, lambda entry: open_source(found[entry.path]), draft)
+    return _Copied(entries, lambda entry: open_source(by_path()[entry.path]), draft)
 
 
 def _from_stack(chosen: list[Selected], destination: _Destination) -> _Copied:
@@ -196,8 +194,10 @@ def _from_stack(chosen: list[Selected], destination: _Destination) -> _Copied:
     return _Copied(entries, lambda entry: found[entry.path].open())
 
 
-def _distinct(entries: Iterable[Entry]) -> list[Entry]:
+def _distinct(entries: list[Entry]) -> list[Entry]:
     """Entries by path, sorted; GraphbuildError when two different files want one place."""
+    if all(one.path < other.path for one, other in itertools.pairwise(entries)):
+        return entries
     found: dict[bytes, Entry] = {}
     for entry in entries:
         other = found.setdefault(entry.path, entry)
