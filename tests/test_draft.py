@@ -151,6 +151,21 @@ def test_what_is_known_already_makes_no_draft(tree: Path, forms: Forms):
 
 @two_processors
 @pytest.mark.usefixtures("few_are_many")
+def test_a_fresh_checkout_makes_no_draft_of_what_is_most_likely_there(tree: Path, forms: Forms):
+    for path in (tree / "files").rglob("*"):
+        os.utime(path, (1, 1), follow_symlinks=False)
+    inputs = Inputs(tree, tree / "stat")
+    inputs._settled = 1 << 62  # whatever was just made is old enough to be remembered
+    entries = scanned(inputs, forms.draft())
+    for path in (tree / "files").rglob("*"):
+        os.utime(path, (2, 2), follow_symlinks=False)
+    draft = forms.draft()
+    assert scanned(Inputs(tree, tree / "stat"), draft) == entries
+    assert draft.finish(entries) is None
+
+
+@two_processors
+@pytest.mark.usefixtures("few_are_many")
 @pytest.mark.parametrize("other", [0, 3, 90_000, 700_000])
 @pytest.mark.parametrize("size", [100, 600_000])
 def test_a_file_that_is_not_as_long_as_it_was_is_hashed_and_the_draft_lost(tmp_path: Path, forms: Forms, size: int, other: int):

@@ -14,7 +14,8 @@ class Digests:
     """Those of one search. A context manager: what it started does not outlive the block.
 
     `settled`: the time, in ns, from which on a change is too fresh to be remembered beyond this build: changed again, it might look the same.
-    `drafting`: of a tar of all that is found, which is written if all of it is read, and is much.
+    `drafting`: of a tar of all that is found, which is written if all of it is read, and is much; and no build has searched the folder
+    before: after a fresh checkout the layer is most likely there.
     """
 
     def __init__(self, folder: bytes, cache: StatCache, settled: int, cancelled: Cancel, drafting: Drafting | None = None) -> None:
@@ -24,6 +25,8 @@ class Digests:
         self._hashing = Hashing(folder, cancelled, drafting)
         self._known: dict[bytes, bytes] = {}
         self._unknown: list[tuple[bytes, Signature]] = []
+        if drafting is not None and not cache.is_new:
+            drafting.lose()
 
     def __enter__(self) -> Self:
         return self

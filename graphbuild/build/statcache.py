@@ -33,6 +33,7 @@ class StatCache:
         self._new_bytes = 0
         self._saving = threading.Lock()
         self._load()
+        self.is_new = not self._known  # no build before this one has searched the folder
 
     def known(self, files: Mapping[bytes, Signature]) -> dict[bytes, bytes]:
         """The digests of those files whose stat is what it was."""
